@@ -1,0 +1,295 @@
+"""The one module that a plugin imports.
+
+A plugin is a class with typed settings and decorated async methods, one per surface. It gets immutable snapshots, an
+engine handle and an editor handle, and returns or yields the plain dataclasses below; no LSP type appears here.
+
+    class WordLength(Plugin):
+        name = "word_length"
+
+        @hover
+        async def length(self, snapshot: Snapshot, position: Position) -> Hover | None:
+            word = snapshot.word_at(position)
+            return Hover(f"{len(snapshot.text_in(word))} characters", word) if word else None
+
+Register it under the entry-point group `inkling.plugins`. A method that raises, hangs or returns something else loses
+only its own result. To show nothing *with a reason*, return (or yield) `Nothing("too-large")`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any, ClassVar, Protocol, TypeVar
+
+from inkling.engine.protocol import (
+    Answer,
+    Chunk,
+    ContextFile,
+    Engine,
+    Entity,
+    Fill,
+    GenerateRequest,
+    Label,
+    Priority,
+    Summary,
+    Task,
+)
+from inkling.errors import InklingError
+from inkling.text.position import Position, Range
+from inkling.text.segments import Segment, SegmentKind, segments
+from inkling.text.snapshot import Snapshot
+
+API_VERSION = 1
+"""Grows when a plugin written for the previous number could break."""
+
+Scalar = str | int | float | bool | None
+
+
+class Severity(IntEnum):
+    """Numbered as in the protocol."""
+
+    ERROR = 1
+    WARNING = 2
+    INFORMATION = 3
+    HINT = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """Nothing to show, and why: a slug such as `disabled`, `too-large`, `no-fim-tokens`, and words for the user."""
+
+    reason: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Hover:
+    """Markdown to show, and the span that it speaks of."""
+
+    markdown: str
+    range: Range | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """Replace `range` by `new_text`, in the snapshot's document or in the one named by `uri`."""
+
+    range: Range
+    new_text: str
+    uri: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """A code action. Give exactly one of `edits` (ready), `resolve` (a `@resolver` that makes them when chosen) or `command`."""
+
+    title: str
+    kind: str = "refactor"
+    edits: tuple[Edit, ...] = ()
+    resolve: str = ""
+    command: str = ""
+    arguments: Mapping[str, Scalar] = field(default_factory=dict)
+    preferred: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """A squiggle. `source` is filled in from the plugin's name; `fixes` become quick fixes while the span is unchanged."""
+
+    range: Range
+    message: str
+    severity: Severity = Severity.INFORMATION
+    code: str = ""
+    href: str = ""
+    data: Mapping[str, Scalar] = field(default_factory=dict)
+    fixes: tuple[Action, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CodeLens:
+    """A line of text above `range`; with `command`, it can be clicked."""
+
+    range: Range
+    title: str
+    command: str = ""
+    arguments: Mapping[str, Scalar] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class GhostText:
+    """An inline completion: all the text known so far, to replace `range` (default: insert at the cursor).
+
+    Yield growing versions of it while a stream runs, each beginning with the one before, the last with `complete=True`.
+    """
+
+    text: str
+    range: Range | None = None
+    complete: bool = True
+
+
+class Progress(Protocol):
+    """A running work-done progress."""
+
+    def report(self, message: str, fraction: float | None = None) -> None:
+        """Say what is being done; `fraction` is 0 to 1."""
+        ...
+
+
+class EditStream(Protocol):
+    """Text growing inside the user's document, one undo step where the client can."""
+
+    async def write(self, text: str) -> None:
+        """Append. Raises `InklingError("document-changed")` when the user typed there; what was written stays."""
+        ...
+
+
+class Editor(Protocol):
+    """What a plugin may ask of the editor."""
+
+    def progress(self, title: str) -> AbstractAsyncContextManager[Progress]:
+        """Show work in progress with a cancel button, once it lasts over half a second. Cancel raises `CancelledError` inside."""
+        ...
+
+    def stream(self, snapshot: Snapshot, position: Position, label: str) -> AbstractAsyncContextManager[EditStream]:
+        """Open a stream of text into the document at `position`."""
+        ...
+
+    async def apply(self, snapshot: Snapshot, edits: Sequence[Edit], label: str) -> None:
+        """Apply edits made for `snapshot`; raises `InklingError("document-changed")` when the document has moved on."""
+        ...
+
+    async def show_message(self, text: str, severity: Severity = Severity.INFORMATION) -> None:
+        """One short message."""
+        ...
+
+    async def show_text(self, title: str, text: str, language: str = "markdown") -> None:
+        """A longer text in a place of its own."""
+        ...
+
+    async def change_setting(self, key: str, value: Any) -> None:
+        """Write `key` (dotted, as in inkling.toml) into the workspace's inkling.toml; lists are appended to."""
+        ...
+
+    def documents(self) -> Sequence[Snapshot]:
+        """The other open documents, most recently used first."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TokenSpan:
+    """One token: its id, its piece as the vocabulary spells it, and its code-point offsets in the document."""
+
+    id: int
+    piece: str
+    start: int
+    end: int
+    special: bool = False
+
+
+class Tokens(Protocol):
+    """Token counts under a model's own tokenizer, off the event loop and without torch."""
+
+    async def count(self, snapshot: Snapshot, model: str) -> int:
+        """Tokens of the whole document, exact and incremental: the cost follows the edit."""
+        ...
+
+    async def count_text(self, text: str, model: str) -> int:
+        """Tokens of a text by itself, without special tokens."""
+        ...
+
+    async def at(self, snapshot: Snapshot, offset: int, model: str) -> TokenSpan | None:
+        """The token that covers the character at `offset`."""
+        ...
+
+    async def context_window(self, model: str) -> int | None:
+        """How many tokens the model can read; None when its files do not say."""
+        ...
+
+
+class Plugin:
+    """Base class. The host sets the attributes before any method is called; `settings` is replaced whole on a change."""
+
+    name: ClassVar[str]
+    """Its name in settings, messages and diagnostics: lower-case words joined by underscores."""
+
+    @dataclass(frozen=True)
+    class Settings:
+        """Override with a frozen dataclass: the table `[<name>]` of inkling.toml, every field with a default."""
+
+    settings: Any
+    engine: Engine
+    editor: Editor
+    tokens: Tokens
+
+    async def start(self) -> None:
+        """Called once, before the first request."""
+
+    async def stop(self) -> None:
+        """Called once, at shutdown."""
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Surface:
+    """The mark that a decorator leaves on a method; the host reads it."""
+
+    kind: str
+    name: str = ""
+    title: str = ""
+    languages: tuple[str, ...] = ()
+
+
+def _mark(surface: Surface) -> Callable[[F], F]:
+    def decorate(function: F) -> F:
+        function.__inkling_surface__ = surface  # type: ignore[attr-defined]
+        return function
+
+    return decorate
+
+
+def hover(function: F) -> F:
+    """`async (snapshot, position) -> Hover | Nothing | None`."""
+    return _mark(Surface("hover"))(function)
+
+
+def diagnostics(function: F) -> F:
+    """`async (snapshot)`, returning or yielding `Diagnostic`."""
+    return _mark(Surface("diagnostics"))(function)
+
+
+def code_actions(function: F) -> F:
+    """`async (snapshot, range)`, returning or yielding `Action`."""
+    return _mark(Surface("code_actions"))(function)
+
+
+def code_lenses(function: F) -> F:
+    """`async (snapshot)`, returning or yielding `CodeLens`."""
+    return _mark(Surface("code_lenses"))(function)
+
+
+def inline_completion(function: F) -> F:
+    """`async (snapshot, position, invoked)`, yielding growing `GhostText`; `invoked` is True when the user asked for it."""
+    return _mark(Surface("inline_completion"))(function)
+
+
+def resolver(name: str) -> Callable[[F], F]:
+    """`async (snapshot, range, **arguments)`, returning or yielding `Edit`, for an `Action(resolve=name)`."""
+    return _mark(Surface("resolver", name))
+
+
+def command(name: str, title: str) -> Callable[[F], F]:
+    """`async (snapshot | None, range | None, **arguments) -> str | None`: offered as `inkling.<name>`; what it returns is the reply."""
+    return _mark(Surface("command", name, title))
+
+
+__all__ = [
+    "API_VERSION", "Action", "Answer", "Chunk", "CodeLens", "ContextFile", "Diagnostic", "Edit", "EditStream", "Editor",
+    "Engine", "Entity", "Fill", "GenerateRequest", "GhostText", "Hover", "InklingError", "Label", "Nothing", "Plugin",
+    "Position", "Priority", "Progress", "Range", "Segment", "SegmentKind", "Severity", "Snapshot", "Summary", "Surface",
+    "Task", "TokenSpan", "Tokens", "code_actions", "code_lenses", "command", "diagnostics", "hover", "inline_completion",
+    "resolver", "segments",
+]  # fmt: skip

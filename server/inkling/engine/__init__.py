@@ -1,0 +1,1 @@
+"""The engine: the one process that holds models and computes, and the client that talks to it."""

@@ -1,0 +1,1 @@
+"""Text generation: the decode loop, the prefix cache, drafting, stop rules, prompts."""

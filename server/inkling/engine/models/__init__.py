@@ -1,0 +1,1 @@
+"""Model files: where they are, what they are, how they are loaded. Import submodules; this file stays light."""
