@@ -100,7 +100,7 @@ class GenerateRequest:
     The engine renders FIM markers or the chat template, since it knows the model's tokenizer. `max_tokens` counts new
     tokens; `temperature` 0 is greedy; `stop` are strings that end the text and are not part of it; `deadline_s` bounds
     the whole generation. `cache_key` names the prefix-cache slot (one per document), so that keystrokes in one
-    document reuse each other's work.
+    document reuse each other's work. `quantization` is `auto`, `none`, `int8`, `int4` or `nf4`.
     """
 
     model: str
@@ -115,6 +115,7 @@ class GenerateRequest:
     stop: tuple[str, ...] = ()
     deadline_s: float | None = None
     cache_key: str = ""
+    quantization: str = "auto"
     priority: Priority = Priority.ACTION
 
 
@@ -146,6 +147,19 @@ class ModelState:
     quantization_why: str = ""
     bytes: int = 0
     error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineEvent:
+    """Something that the user may want to know.
+
+    `kind` is `model` (a model's state or progress changed: see `model`), `started`, `stopped`, `crashed` (being
+    restarted: see `message`) or `gave-up` (crashed too often: the user must restart it).
+    """
+
+    kind: str
+    model: ModelState | None = None
+    message: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,10 +238,33 @@ class Engine(Protocol):
         """Stream a generation. Use `contextlib.aclosing`: closing is what stops the engine."""
         ...
 
-    async def load(self, model: str, task: str) -> ModelState:
+    async def load(self, model: str, task: str, *, quantization: str = "auto") -> ModelState:
         """Load a model now, so that its first use is fast; returns when it is ready."""
         ...
 
     async def status(self) -> EngineStatus:
         """The engine's state and counters. Starts no engine: raises `engine-down` when none runs."""
+        ...
+
+
+class EngineConnection(Engine, Protocol):
+    """An `Engine` as the server holds it: started on first need, kept alive by a lease, replaced when it crashes.
+
+    Made by `inkling.engine.client.connect(settings)`; making one starts nothing.
+    """
+
+    def events(self) -> AsyncGenerator[EngineEvent, None]:
+        """Events from now on, across crashes and restarts. Open this to hold the lease; it does not start an engine."""
+        ...
+
+    async def start(self) -> None:
+        """Start or join the engine now; returns when it answers."""
+        ...
+
+    async def restart(self) -> None:
+        """Stop the engine and start a fresh one; also resets the crash limit."""
+        ...
+
+    async def close(self) -> None:
+        """Give the lease back. The engine leaves by itself when it was the last."""
         ...
