@@ -83,7 +83,7 @@ class Edit:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """A code action. Give exactly one of `edits` (ready), `resolve` (a `@resolver` that makes them when chosen) or `command`."""
+    """A code action: exactly one of `edits` (ready), `resolve` (the `@resolver` that makes them when chosen), `command`."""
 
     title: str
     kind: str = "refactor"
@@ -96,7 +96,7 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """A squiggle. `source` is filled in from the plugin's name; `fixes` become quick fixes while the span is unchanged."""
+    """A squiggle. The host adds the plugin's name as source; `fixes` are quick fixes while the span is unchanged."""
 
     range: Range
     message: str
@@ -149,7 +149,7 @@ class Editor(Protocol):
     """What a plugin may ask of the editor."""
 
     def progress(self, title: str) -> AbstractAsyncContextManager[Progress]:
-        """Show work in progress with a cancel button, once it lasts over half a second. Cancel raises `CancelledError` inside."""
+        """Show work with a cancel button, once it lasts over half a second. Cancel raises `CancelledError` inside."""
         ...
 
     def stream(self, snapshot: Snapshot, position: Position, label: str) -> AbstractAsyncContextManager[EditStream]:
@@ -272,7 +272,7 @@ def code_lenses(function: F) -> F:
 
 
 def inline_completion(function: F) -> F:
-    """`async (snapshot, position, invoked)`, yielding growing `GhostText`; `invoked` is True when the user asked for it."""
+    """`async (snapshot, position, invoked)`, yielding growing `GhostText`; `invoked`: the user asked for it."""
     return _mark(Surface("inline_completion"))(function)
 
 
@@ -282,7 +282,7 @@ def resolver(name: str) -> Callable[[F], F]:
 
 
 def command(name: str, title: str) -> Callable[[F], F]:
-    """`async (snapshot | None, range | None, **arguments) -> str | None`: offered as `inkling.<name>`; what it returns is the reply."""
+    """`async (snapshot | None, range | None, **arguments) -> str | None`: the editor command `inkling.<name>`."""
     return _mark(Surface("command", name, title))
 
 

@@ -61,7 +61,7 @@ class LoadedModel(Protocol):
         ...
 
     def counters(self) -> Mapping[str, int]:
-        """Counters that only grow: `generated_tokens`, `prefill_tokens`, `reused_tokens`, `drafted_tokens`, `accepted_tokens`."""
+        """Counters that only grow: `{generated,prefill,reused,drafted,accepted}_tokens`."""
         ...
 
     def close(self) -> None:
@@ -72,9 +72,7 @@ class LoadedModel(Protocol):
 class Backend(Protocol):
     """Loads models."""
 
-    def load(
-        self, model: str, task: str, *, quantization: str, on_progress: Callable[[float], None]
-    ) -> LoadedModel:
+    def load(self, model: str, task: str, *, quantization: str, on_progress: Callable[[float], None]) -> LoadedModel:
         """Load from disk; raises `InklingError` with what is wrong and what to do. Never touches the network."""
         ...
 

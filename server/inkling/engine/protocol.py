@@ -223,7 +223,13 @@ class Engine(Protocol):
         ...
 
     async def summarize(
-        self, text: str, *, model: str, max_sentences: int = 3, max_tokens: int = 128, priority: Priority = Priority.ACTION
+        self,
+        text: str,
+        *,
+        model: str,
+        max_sentences: int = 3,
+        max_tokens: int = 128,
+        priority: Priority = Priority.ACTION,
     ) -> Summary:
         """Summarize text that fits the model's window; longer text is the caller's to split."""
         ...
