@@ -82,7 +82,7 @@ class Session:
         capabilities: Mapping[str, Json] | None = None,
         env: Mapping[str, str] | None = None,
     ) -> AsyncGenerator[Session, None]:
-        """Start a server for the folder `root`, initialize it, and shut it down at the end."""
+        """Start a server for the folder `root` (an absolute path), initialize it, and shut it down at the end."""
         process = await asyncio.create_subprocess_exec(
             *command,
             stdin=asyncio.subprocess.PIPE,
@@ -99,8 +99,8 @@ class Session:
                 {
                     "processId": os.getpid(),
                     "clientInfo": {"name": "inkling-session"},
-                    "rootUri": root.resolve().as_uri(),
-                    "workspaceFolders": [{"uri": root.resolve().as_uri(), "name": root.name}],
+                    "rootUri": root.as_uri(),
+                    "workspaceFolders": [{"uri": root.as_uri(), "name": root.name}],
                     "capabilities": CAPABILITIES if capabilities is None else capabilities,
                     "initializationOptions": dict(settings or {}),
                 },
@@ -118,7 +118,7 @@ class Session:
             await asyncio.gather(reader, return_exceptions=True)
 
     async def request(self, method: str, params: Json, on_partial: Callable[[Json], None] | None = None) -> Json:
-        """Send a request and return its result; `on_partial` gets each partial result. Cancelling cancels it there too."""
+        """Send a request and return its result; `on_partial` gets partial results. Cancelling cancels it there too."""
         identifier = next(self._ids)
         if on_partial is not None:
             token = f"partial-{identifier}"
@@ -201,5 +201,5 @@ class Session:
         if method == "window/showDocument":
             return {"success": True}
         if method == "workspace/workspaceFolders":
-            return [{"uri": self.root.resolve().as_uri(), "name": self.root.name}]
+            return [{"uri": self.root.as_uri(), "name": self.root.name}]
         return None
