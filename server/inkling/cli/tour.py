@@ -22,7 +22,7 @@ from rich.rule import Rule
 from rich.syntax import Syntax
 from rich.text import Text
 
-from inkling.cli.render import code_view, edits_for, ghost_text, progress_words, reason_words
+from inkling.cli.render import apply_edits, code_view, edits_for, ghost_text, progress_words, reason_words
 from inkling.cli.session import ServerError, Session
 from inkling.errors import InklingError
 

@@ -1,0 +1,1 @@
+"""Every performance claim, measured beside its peers in the same run: `make bench`."""
