@@ -1,7 +1,8 @@
 """`python -m bench [AREA …] [--quick]`: run the measurements, print the table, write bench/results.json.
 
-An area is a module of this package with a function `rows(quick: bool) -> list[Row]`. Areas run one after the other, each
-in its own process, so that none inherits another's imports, threads or memory; one that fails is named and the rest go on.
+An area is a module of this package with a function `rows(quick: bool) -> list[Row]`. Areas run one after the other,
+each in its own process, so that none inherits another's imports, threads or memory; one that fails is named and the
+rest go on.
 """
 
 from __future__ import annotations

@@ -1,0 +1,170 @@
+"""`inkling doctor`: what works here, what does not, and what to do about it.
+
+Loads no model and changes nothing. Torch is looked at in a child process, so that a broken install is a finding and
+not the end of the doctor.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from typing import Any
+
+from inkling import __version__
+from inkling.errors import InklingError
+
+PACKAGES = ("pygls", "lsprotocol", "tokenizers", "torch", "transformers", "bitsandbytes", "safetensors", "httpx2")
+TORCH_PROBE = """
+import json, torch
+cuda = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
+mps = bool(getattr(torch.backends, "mps", None) and torch.backends.mps.is_available())
+print(json.dumps({"cuda": cuda, "mps": mps, "threads": torch.get_num_threads(), "cpu": torch.backends.cpu.get_cpu_capability()}))
+"""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report. `state` is `ok`, `off` (works without it) or `broken`; `advice` says what to do."""
+
+    area: str
+    name: str
+    state: str
+    detail: str
+    advice: str = ""
+
+
+def add_parser(subparsers: Any) -> None:
+    """Describe the arguments."""
+    parser: argparse.ArgumentParser = subparsers.add_parser("doctor", help="what works here and what does not")
+    parser.add_argument("--json", action="store_true", help="for programs")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the findings; 1 when something is broken."""
+    findings = [*_versions(), *_devices(), *_settings(), *_plugins(), *_models(), *_engine()]
+    if args.json:
+        print(json.dumps({"inkling": __version__, "findings": [asdict(finding) for finding in findings]}, indent=1))
+    else:
+        _print(findings)
+    return int(any(finding.state == "broken" for finding in findings))
+
+
+def _print(findings: list[Finding]) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    marks = {"ok": ("✓", "green"), "off": ("·", "bright_black"), "broken": ("✗", "red")}
+    area = ""
+    for finding in findings:
+        if finding.area != area:
+            area = finding.area
+            console.print(f"\n[bold]{area}[/bold]")
+        mark, style = marks[finding.state]
+        console.print(Text.assemble("  ", (mark, style), f" {finding.name}: {finding.detail}"))
+        if finding.advice:
+            console.print(Text(f"      {finding.advice}", style="yellow"))
+
+
+def _versions() -> list[Finding]:
+    found = [
+        Finding("versions", "inkling", "ok", __version__),
+        Finding("versions", "python", "ok", f"{platform.python_version()} ({sys.executable})"),
+    ]
+    for package in PACKAGES:
+        try:
+            found.append(Finding("versions", package, "ok", metadata.version(package)))
+        except metadata.PackageNotFoundError:
+            found.append(Finding("versions", package, "broken", "not installed", f"pip install {package}"))
+    return found
+
+
+def _devices() -> list[Finding]:
+    done = subprocess.run(
+        [sys.executable, "-c", TORCH_PROBE], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120
+    )
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        return [Finding("devices", "torch", "broken", f"does not import: {reason}", "Reinstall torch.")]
+    probe = json.loads(done.stdout.splitlines()[-1])
+    gpus = probe["cuda"] or (["Apple GPU (mps)"] if probe["mps"] else [])
+    free = shutil.disk_usage(os.path.expanduser("~")).free  # noqa: PTH111
+    import psutil
+
+    memory = psutil.virtual_memory()
+    return [
+        Finding("devices", "cpu", "ok", f"{os.cpu_count()} cores, {probe['threads']} threads used, {probe['cpu']}"),
+        Finding("devices", "gpu", "ok" if gpus else "off", ", ".join(gpus) or "none: models run on the CPU"),
+        Finding("devices", "memory", "ok", f"{memory.available >> 20:,} of {memory.total >> 20:,} MiB free"),
+        Finding("devices", "disk", "ok" if free > 1 << 30 else "broken", f"{free >> 20:,} MiB free at home"),
+    ]
+
+
+def _settings() -> list[Finding]:
+    from inkling.settings import user_file
+
+    path = user_file()
+    if not path.is_file():
+        return [Finding("settings", "user file", "off", f"none at {path}: defaults are used")]
+    import tomllib
+
+    try:
+        tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        return [Finding("settings", "user file", "broken", f"{path}: {error}", "Mend the file; defaults are used.")]
+    return [Finding("settings", "user file", "ok", str(path))]
+
+
+def _plugins() -> list[Finding]:
+    found = []
+    for entry in sorted(metadata.entry_points(group="inkling.plugins"), key=lambda entry: entry.name):
+        source = entry.dist.name if entry.dist else "unknown"
+        try:
+            entry.load()
+        except Exception as error:  # a plugin's import may fail in any way; that is the finding
+            detail = f"from {source}, fails to import: {type(error).__name__}: {error}"
+            found.append(Finding("plugins", entry.name, "broken", detail, f"Update or uninstall {source}."))
+        else:
+            found.append(Finding("plugins", entry.name, "ok", f"from {source}"))
+    return found
+
+
+def _models() -> list[Finding]:
+    from inkling.engine.models.catalog import list_cached, list_starters
+
+    found = []
+    for source in [*list_starters(), *list_cached()]:
+        size = f"{source.bytes / 1e6:,.1f} MB"
+        found.append(Finding("models", source.id, "ok", f"{source.task or 'unknown task'}, {size}, {source.licence}"))
+    return found
+
+
+def _engine() -> list[Finding]:
+    import asyncio
+
+    from inkling.engine.client import connect
+    from inkling.engine.settings import EngineSettings
+
+    async def ask() -> Any:
+        engine = connect(EngineSettings())
+        try:
+            return await engine.status()
+        finally:
+            await engine.close()
+
+    try:
+        status = asyncio.run(ask())
+    except InklingError as error:
+        state = "off" if error.reason == "engine-down" else "broken"
+        detail = "not running: it starts when an editor needs it" if state == "off" else error.message
+        return [Finding("engine", "state", state, detail, error.hint if state == "broken" else "")]
+    models = ", ".join(f"{model.id} ({model.state})" for model in status.models) or "none loaded"
+    detail = f"running as process {status.pid} on {status.device}; models: {models}"
+    return [Finding("engine", "state", "ok", detail)]
