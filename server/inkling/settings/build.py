@@ -1,0 +1,256 @@
+"""Typed settings from untyped mappings: dataclasses whose every field has a default.
+
+A class says what is valid by its annotations (`bool`, `int`, `float`, `str`, `Path`, `Literal`, string enums,
+`X | None`, `list[X]`, `tuple[X, ...]`, `Mapping[str, X]`, `Any`, nested dataclasses) and by field metadata:
+
+* `doc`: one sentence for the settings table;
+* `min`, `max`: bounds of a number;
+* `scope`: `machine` or `model`, see `inkling.settings.trust`;
+* `merge`: `append` when a list of a higher layer is added to the lower ones' instead of replacing them.
+
+The work has two steps, so that each layer is judged by itself and a bad value falls back to the layer below:
+`check` keeps the valid part of one mapping, `construct` makes an instance of merged valid parts.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import types
+import typing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from enum import Enum
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union
+
+from inkling.settings.problem import Problem, did_you_mean
+
+T = TypeVar("T")
+Gate = Callable[[str, Any], str]
+"""(scope, value) → why this layer may not set it, or an empty string."""
+
+
+def build(cls: type[T], mapping: Mapping[str, Any], where: str = "") -> tuple[T, list[Problem]]:
+    """An instance of the dataclass `cls` from one mapping, and a problem for each key that could not be used."""
+    checker = Checker(where)
+    clean = checker.table(cls, mapping, "")
+    return construct(cls, clean), checker.problems
+
+
+class Checker:
+    """Judges one layer's mapping against a dataclass; collects problems."""
+
+    def __init__(
+        self, where: str, lines: Mapping[str, int] | None = None, gate: Gate = lambda scope, value: ""
+    ) -> None:
+        self.problems: list[Problem] = []
+        self._where = where
+        self._lines = lines or {}
+        self._gate = gate
+
+    def report(self, reason: str, key: str, message: str) -> None:
+        """Add one problem about `key`."""
+        self.problems.append(Problem(reason, key, self._where, message, self._lines.get(key)))
+
+    def table(self, cls: type, mapping: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+        """The valid part of `mapping`, still in TOML's types, nested tables included."""
+        known = fields_of(cls)
+        clean: dict[str, Any] = {}
+        for name, value in mapping.items():
+            key = f"{prefix}.{name}" if prefix else str(name)
+            if name not in known:
+                self.report("unknown-key", key, f'There is no setting "{key}".{did_you_mean(str(name), known)}')
+                continue
+            field, annotation = known[name]
+            if value is None and not _takes(annotation, None):
+                continue  # clients send null for "not set"
+            if (scope := field.metadata.get("scope")) and (why := self._gate(scope, value)):
+                self.report("restricted", key, f'"{key}" is restricted: {why}')
+                continue
+            count = len(self.problems)
+            fitting = self._fit(annotation, value, key, field.metadata)
+            if fitting is not _BAD:
+                clean[name] = fitting
+            elif len(self.problems) == count:
+                expected = describe(annotation)
+                self.report("wrong-type", key, f'"{key}" must be {expected}, not {describe_value(value)}.')
+        return clean
+
+    def _fit(self, annotation: Any, value: Any, key: str, metadata: Mapping[str, Any]) -> Any:
+        """`value` without its invalid parts, or `_BAD`."""
+        if dataclasses.is_dataclass(annotation) and isinstance(annotation, type):
+            return self.table(annotation, value, key) if isinstance(value, Mapping) else _BAD
+        origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+        if origin in (Union, types.UnionType):
+            for option in arguments:
+                if _takes(option, value):
+                    return self._fit(option, value, key, metadata)
+            return _BAD
+        if is_sequence(origin):
+            return self._fit_list(arguments[0], value, key, metadata) if isinstance(value, list | tuple) else _BAD
+        if is_mapping(origin):
+            if not isinstance(value, Mapping):
+                return _BAD
+            fitted = {
+                name: self._fit_item(arguments[1], item, f"{key}.{name}", metadata) for name, item in value.items()
+            }
+            return {name: item for name, item in fitted.items() if item is not _BAD}
+        if not _takes(annotation, value):
+            return _BAD
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            low, high = metadata.get("min"), metadata.get("max")
+            if (low is not None and value < low) or (high is not None and value > high):
+                self.report("out-of-range", key, f'"{key}" must be {describe_bounds(low, high)}, not {value}.')
+                return _BAD
+        return value
+
+    def _fit_list(self, item: Any, values: Sequence[Any], key: str, metadata: Mapping[str, Any]) -> list[Any]:
+        result: list[Any] = []
+        for index, value in enumerate(values):
+            count = len(self.problems)
+            fitting = self._fit_item(item, value, f"{key}[{index}]", metadata)
+            # A rule whose model is refused must not run with another one.
+            refused = any(problem.reason == "restricted" for problem in self.problems[count:])
+            if fitting is not _BAD and not refused:
+                result.append(fitting)
+        return result
+
+    def _fit_item(self, annotation: Any, value: Any, key: str, metadata: Mapping[str, Any]) -> Any:
+        count = len(self.problems)
+        fitting = self._fit(annotation, value, key, metadata)
+        if fitting is _BAD and len(self.problems) == count:
+            self.report("wrong-type", key, f'"{key}" must be {describe(annotation)}, not {describe_value(value)}.')
+        return fitting
+
+
+_BAD = object()
+
+
+def construct(cls: type[T], clean: Mapping[str, Any]) -> T:
+    """An instance from values that `Checker.table` let through."""
+    untyped: type = cls
+    known = fields_of(untyped)
+    return cls(**{name: _convert(known[name][1], value) for name, value in clean.items()})
+
+
+def _convert(annotation: Any, value: Any) -> Any:
+    if dataclasses.is_dataclass(annotation) and isinstance(annotation, type):
+        return construct(annotation, value)
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin in (Union, types.UnionType):
+        return _convert(next(option for option in arguments if _takes(option, value)), value)
+    if is_sequence(origin):
+        items = [_convert(arguments[0], item) for item in value]
+        return items if origin in (list, Sequence) else origin(items)
+    if is_mapping(origin):
+        return {name: _convert(arguments[1], item) for name, item in value.items()}
+    if annotation is Path:
+        return Path(value).expanduser()
+    if annotation is float or (isinstance(annotation, type) and issubclass(annotation, Enum)):
+        return annotation(value)
+    return value
+
+
+def _takes(annotation: Any, value: Any) -> bool:
+    """Whether the value's outer type fits; bounds and inner values are judged elsewhere."""
+    if annotation is Any:
+        return True
+    if annotation is None or annotation is type(None):
+        return value is None
+    if dataclasses.is_dataclass(annotation):
+        return isinstance(value, Mapping)
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is Literal:
+        return any(value == choice and type(value) is type(choice) for choice in arguments)
+    if origin in (Union, types.UnionType):
+        return any(_takes(option, value) for option in arguments)
+    if is_sequence(origin):
+        return isinstance(value, list | tuple)
+    if is_mapping(origin):
+        return isinstance(value, Mapping)
+    if annotation is bool or isinstance(value, bool):
+        return annotation is bool and isinstance(value, bool)
+    if annotation is float:
+        return isinstance(value, int | float)
+    if annotation is Path:
+        return isinstance(value, str)
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        return any(value == member.value for member in annotation)
+    return isinstance(value, annotation)
+
+
+def is_sequence(origin: Any) -> bool:
+    """Whether the origin of an annotation is one that a TOML array fills."""
+    return origin in (list, tuple, frozenset, set, Sequence)
+
+
+def is_mapping(origin: Any) -> bool:
+    """Whether the origin of an annotation is one that a TOML table with free keys fills."""
+    return origin in (dict, Mapping)
+
+
+@functools.cache
+def fields_of(cls: type) -> Mapping[str, tuple[dataclasses.Field[Any], Any]]:
+    """Each init field of a settings dataclass and its resolved annotation, in order."""
+    hints = typing.get_type_hints(cls, localns=dict(vars(cls)))
+    return {field.name: (field, hints[field.name]) for field in dataclasses.fields(cls) if field.init}
+
+
+def walk(cls: type, prefix: str = "") -> Iterator[tuple[str, dataclasses.Field[Any], Any]]:
+    """(dotted key, field, annotation) of every field, nested dataclasses opened."""
+    for name, (field, annotation) in fields_of(cls).items():
+        key = f"{prefix}.{name}" if prefix else name
+        if dataclasses.is_dataclass(annotation) and isinstance(annotation, type):
+            yield from walk(annotation, key)
+        else:
+            yield key, field, annotation
+
+
+def describe(annotation: Any) -> str:
+    """A type in the words of TOML: `a list of strings`, `one of "a", "b"`."""
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is Literal:
+        return "one of " + ", ".join(_quote(choice) for choice in arguments)
+    if origin in (Union, types.UnionType):
+        return " or ".join(describe(option) for option in arguments if option is not type(None))
+    if is_sequence(origin):
+        return "a list, each item " + describe(arguments[0])
+    if is_mapping(origin):
+        return "a table, each value " + describe(arguments[1])
+    if dataclasses.is_dataclass(annotation):
+        return "a table"
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        return "one of " + ", ".join(_quote(member.value) for member in annotation)
+    return _WORDS.get(annotation, str(annotation))
+
+
+def describe_value(value: Any) -> str:
+    """A short form of what the user gave, safe to show in one line."""
+    if isinstance(value, Mapping):
+        return "a table"
+    if isinstance(value, list | tuple):
+        return "a list"
+    return _quote(value if not isinstance(value, str) or len(value) <= 60 else value[:57] + "…")
+
+
+def describe_bounds(low: float | None, high: float | None) -> str:
+    """`at least 1`, `at most 9` or `from 1 to 9`."""
+    if low is not None and high is not None:
+        return f"from {low} to {high}"
+    return f"at least {low}" if low is not None else f"at most {high}"
+
+
+def _quote(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f'"{value}"' if isinstance(value, str) else str(value)
+
+
+_WORDS = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "a string",
+    Path: "a path",
+    Any: "anything",
+}

@@ -1,0 +1,133 @@
+"""What can be set, told by the settings dataclasses: a JSON schema for editors, a Markdown table for people.
+
+`tables` maps a table's name in inkling.toml to its dataclass, such as `{"server": ServerSettings}`; plugins add their
+`Settings` under their names.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Mapping
+from enum import Enum
+from pathlib import Path
+from typing import Any, Literal
+
+from inkling.settings.build import describe, describe_bounds, fields_of, is_mapping, is_sequence, walk
+from inkling.settings.server import ServerSettings
+
+
+def known_tables(plugins: Mapping[str, type]) -> dict[str, type]:
+    """The server's own tables, then the plugins', by name."""
+    own: dict[str, type] = {"server": ServerSettings}
+    try:
+        from inkling.engine.settings import EngineSettings
+    except ImportError:
+        pass
+    else:
+        own["engine"] = EngineSettings
+    return own | {name: plugins[name] for name in sorted(plugins)}
+
+
+def markdown_table(plugins: Mapping[str, type]) -> str:
+    """One row per setting: dotted key, type, default, meaning; `plugins` maps names to `Settings` classes."""
+    rows = ["| setting | type | default | meaning |", "|---|---|---|---|"]
+    for name, cls in known_tables(plugins).items():
+        for key, field, annotation in walk(cls, name):
+            meaning = [_doc(field)]
+            low, high = field.metadata.get("min"), field.metadata.get("max")
+            if low is not None or high is not None:
+                meaning.append(f"({describe_bounds(low, high)})")
+            if field.metadata.get("scope") == "machine":
+                meaning.append("*Not from an untrusted workspace.*")
+            cells = [f"`{key}`", describe(annotation), _show_default(field), " ".join(filter(None, meaning))]
+            rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(rows) + "\n"
+
+
+def json_schema(plugins: Mapping[str, type]) -> dict[str, Any]:
+    """JSON Schema (2020-12) of inkling.toml."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "inkling.toml",
+        "type": "object",
+        "properties": {name: _table_schema(name, cls) for name, cls in known_tables(plugins).items()},
+        "additionalProperties": False,
+    }
+
+
+def _table_schema(name: str, cls: type) -> dict[str, Any]:
+    schema = _schema(cls)
+    if name not in fields_of(cls):
+        return schema
+    # The array of tables `[[rule]]` is short for the list `rule` in the table `[rule]`.
+    return {"anyOf": [schema, schema["properties"][name]]}
+
+
+def _schema(annotation: Any) -> dict[str, Any]:
+    if dataclasses.is_dataclass(annotation) and isinstance(annotation, type):
+        return {
+            "type": "object",
+            "properties": {name: _field_schema(field, kind) for name, (field, kind) in fields_of(annotation).items()},
+            "additionalProperties": False,
+        }
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is Literal:
+        return {"enum": list(arguments)}
+    if is_sequence(origin):
+        return {"type": "array", "items": _schema(arguments[0])}
+    if is_mapping(origin):
+        return {"type": "object", "additionalProperties": _schema(arguments[1])}
+    if arguments:
+        return {"anyOf": [_schema(option) for option in arguments if option is not type(None)]}
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        return {"enum": [member.value for member in annotation]}
+    return {"type": _JSON_TYPES[annotation]} if annotation in _JSON_TYPES else {}
+
+
+def _field_schema(field: dataclasses.Field[Any], annotation: Any) -> dict[str, Any]:
+    schema = _schema(annotation)
+    if doc := _doc(field):
+        schema["description"] = doc
+    for ours, theirs in (("min", "minimum"), ("max", "maximum")):
+        if ours in field.metadata:
+            schema[theirs] = field.metadata[ours]
+    if (
+        field.default is not dataclasses.MISSING
+        and isinstance(field.default, str | int | float)
+        and field.default != ""
+    ):
+        schema["default"] = field.default
+    return schema
+
+
+def _doc(field: dataclasses.Field[Any]) -> str:
+    return str(field.metadata.get("doc", ""))
+
+
+def _show_default(field: dataclasses.Field[Any]) -> str:
+    value: Any = field.default
+    if field.default_factory is not dataclasses.MISSING:
+        value = field.default_factory()
+    if value is None or value is dataclasses.MISSING or value == "" or value == () or value == [] or value == {}:
+        return ""
+    if isinstance(value, tuple | list) and len(value) > 4:
+        return f"{len(value)} entries"
+    return f"`{_toml(value)}`"
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, Enum):
+        return _toml(value.value)
+    if isinstance(value, str | Path):
+        return f'"{value}"'
+    if isinstance(value, tuple | list):
+        return "[" + ", ".join(_toml(item) for item in value) + "]"
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{key} = {_toml(item)}" for key, item in value.items()) + " }"
+    return str(value)
+
+
+_JSON_TYPES = {bool: "boolean", int: "integer", float: "number", str: "string", Path: "string"}

@@ -1,0 +1,39 @@
+"""What an untrusted workspace may not decide.
+
+A repository that someone opens must not choose what runs or what is reached on their machine. A settings field says
+so by its metadata:
+
+* `scope: machine`: plugins, engine address, interpreter. From the user's own file, the client, or a trusted workspace.
+* `scope: model`: a model id. An untrusted workspace may name a starter model, a hub model that is already in the
+  user's cache, or one that the user's own settings allow (`server.models`); not a folder, and nothing to fetch.
+
+LSP has no trust bit: unless the client says that a workspace is trusted, it is not.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from inkling.settings.build import Gate
+
+
+def workspace_gate(allowed_models: Sequence[str], is_installed: Callable[[str], bool]) -> Gate:
+    """The gate for an untrusted workspace; `allowed_models` are patterns such as `my-team/*`."""
+
+    def gate(scope: str, value: Any) -> str:
+        if scope == "machine":
+            return "it decides what may run, so set it in your own settings or trust this workspace."
+        names = value if isinstance(value, list | tuple) else [value]
+        for name in names:
+            if not isinstance(name, str) or not name or name.startswith("starter:"):
+                continue  # of a wrong type: said by the type check
+            if not any(fnmatch.fnmatchcase(name, pattern) for pattern in allowed_models) and not is_installed(name):
+                return (
+                    f'"{name[:96]}" is not in your model catalog, so add it to server.models in your own settings '
+                    "or trust this workspace."
+                )
+        return ""
+
+    return gate

@@ -1,0 +1,326 @@
+"""Settings: every bad value costs one message and its default, nothing else; an untrusted workspace decides nothing that runs."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from inkling.errors import InklingError
+from inkling.settings import (
+    ServerSettings,
+    Source,
+    build,
+    change_setting,
+    json_schema,
+    load,
+    load_for,
+    markdown_table,
+    read_source,
+    user_file,
+    workspace_files,
+)
+from inkling.settings.files import line_numbers
+
+
+@dataclass(frozen=True)
+class Inner:
+    depth: int = field(default=1, metadata={"min": 0, "max": 9, "doc": "How deep."})
+    name: str = "x"
+
+
+@dataclass(frozen=True)
+class Rule:
+    model: str = field(default="starter:tone", metadata={"scope": "model"})
+    labels: Mapping[str, Literal["error", "warning"]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Table:
+    flag: bool = True
+    ratio: float = field(default=0.5, metadata={"min": 0, "max": 1})
+    mode: Literal["fast", "exact"] = "fast"
+    limit: int | None = 3
+    words: tuple[str, ...] = ("a",)
+    more: list[str] = field(default_factory=list, metadata={"merge": "append"})
+    inner: Inner = field(default_factory=Inner)
+    rule: tuple[Rule, ...] = field(default=(), metadata={"merge": "append"})
+    binary: str = field(default="python", metadata={"scope": "machine"})
+    path: Path = Path("here")
+
+
+@pytest.mark.parametrize(
+    ("mapping", "expected", "key", "says"),
+    [
+        ({}, Table(), None, ""),
+        ({"flag": False, "ratio": 1, "limit": None}, Table(flag=False, ratio=1.0, limit=None), None, ""),
+        ({"words": ["b", "c"], "inner": {"depth": 4}}, Table(words=("b", "c"), inner=Inner(4)), None, ""),
+        ({"flagg": False}, Table(), "flagg", 'Did you mean "flag"?'),
+        ({"inner": {"dept": 4, "name": "y"}}, Table(inner=Inner(1, "y")), "inner.dept", 'Did you mean "depth"?'),
+        ({"flag": 1}, Table(), "flag", "must be true or false, not 1"),
+        ({"limit": True}, Table(), "limit", "must be a whole number, not true"),
+        ({"limit": "3"}, Table(), "limit", 'a whole number, not "3"'),
+        ({"mode": "fats"}, Table(), "mode", 'must be one of "fast", "exact"'),
+        ({"ratio": 1.5}, Table(), "ratio", "must be from 0 to 1, not 1.5"),
+        ({"inner": {"depth": 10}}, Table(), "inner.depth", "from 0 to 9"),
+        ({"inner": [1]}, Table(), "inner", "must be a table, not a list"),
+        ({"words": "b"}, Table(), "words", "must be a list"),
+        ({"words": ["b", 3]}, Table(words=("b",)), "words[1]", "must be a string, not 3"),
+        ({"rule": [{"labels": {"x": "warn"}}]}, Table(rule=(Rule(),)), "rule[0].labels.x", '"error", "warning"'),
+        ({"path": "~"}, Table(path=Path.home()), None, ""),
+        ({"words": None}, Table(), None, ""),
+    ],
+)
+def test_build(mapping: dict[str, Any], expected: Table, key: str | None, says: str) -> None:
+    value, problems = build(Table, mapping, "settings.json")
+    assert value == expected
+    assert [problem.key for problem in problems] == ([key] if key else [])
+    for problem in problems:
+        assert says in problem.message
+        assert str(problem).startswith("settings.json: ")
+
+
+relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # the machine may be busy
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text("abc ", max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("abc ", max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@relaxed
+@given(st.dictionaries(st.sampled_from([*Table.__dataclass_fields__, "other"]), JSON))
+def test_build_never_raises_and_never_mistypes(mapping: dict[str, Any]) -> None:
+    value, problems = build(Table, mapping)
+    again, _ = build(Table, mapping)
+    assert value == again
+    assert isinstance(value.flag, bool)
+    assert isinstance(value.ratio, float) and 0 <= value.ratio <= 1
+    assert all(isinstance(word, str) for word in value.words)
+    assert isinstance(value.inner, Inner)
+    assert "other" not in mapping or any(problem.key == "other" for problem in problems)
+
+
+def source(kind: Any, data: dict[str, Any], trusted: bool = False) -> Source:
+    return Source(kind, data, kind, trusted)
+
+
+def test_layers_win_in_order_and_merge_nested_tables() -> None:
+    loaded = load(
+        [
+            source("client", {"t": {"ratio": 0.9}}),
+            source("workspace", {"t": {"inner": {"name": "w"}, "ratio": 0.8, "words": ["w"], "more": ["w"]}}),
+            source("user", {"t": {"inner": {"depth": 2}, "flag": False, "words": ["u"], "more": ["u"]}}),
+        ]
+    )
+    value, problems = loaded.build("t", Table)
+    assert not problems
+    assert value == Table(flag=False, ratio=0.9, words=("w",), more=["u", "w"], inner=Inner(2, "w"))
+    assert loaded.tables["t"]["inner"] == {"depth": 2, "name": "w"}
+    assert loaded.provenance["t.ratio"] == "client"
+    assert loaded.provenance["t.inner.depth"] == "user"
+
+
+def test_a_bad_value_falls_back_to_the_layer_below() -> None:
+    loaded = load([source("user", {"t": {"ratio": 0.2}}), source("workspace", {"t": {"ratio": "much"}})])
+    value, problems = loaded.build("t", Table)
+    assert value.ratio == 0.2
+    assert [problem.where for problem in problems] == ["workspace"]
+
+
+def test_a_table_that_is_none_is_one_problem() -> None:
+    value, problems = load([source("user", {"t": 3})]).build("t", Table)
+    assert value == Table()
+    assert [problem.key for problem in problems] == ["t"]
+
+
+def test_unknown_tables_are_told_once() -> None:
+    loaded = load([source("user", {"server": {}, "complet": {}})])
+    (problem,) = loaded.unknown_tables(["server", "complete"])
+    assert problem.key == "complet"
+    assert 'Did you mean "complete"?' in problem.message
+
+
+@pytest.mark.parametrize(
+    ("kind", "trusted", "taken"),
+    [("user", False, True), ("client", False, True), ("workspace", True, True), ("workspace", False, False)],
+)
+def test_what_may_run_is_not_for_an_untrusted_workspace(kind: str, trusted: bool, taken: bool) -> None:
+    loaded = load([source(kind, {"t": {"binary": "/tmp/evil", "flag": False}}, trusted)])
+    value, problems = loaded.build("t", Table)
+    assert (value.binary == "/tmp/evil") is taken
+    assert value.flag is False
+    assert [problem.reason for problem in problems] == ([] if taken else ["restricted"])
+
+
+@pytest.mark.parametrize(
+    ("model", "taken"),
+    [
+        ("starter:tone", True),
+        ("installed/model", True),
+        ("team/any", True),
+        ("other/model", False),
+        ("./weights", False),
+        ("/tmp/weights", False),
+    ],
+)
+def test_an_untrusted_workspace_names_only_models_of_the_users_catalog(model: str, taken: bool) -> None:
+    loaded = load(
+        [
+            source("user", {"server": {"models": ["team/*"]}}),
+            source("workspace", {"server": {"models": ["*"]}, "rule": [{"model": model}, {"model": "starter:debt"}]}),
+        ],
+        is_installed=lambda name: name == "installed/model",
+    )
+    value, problems = loaded.build("rule", Table)
+    models = [rule.model for rule in value.rule]
+    assert models == (
+        [model, "starter:debt"] if taken else ["starter:debt"]
+    )  # the whole rule goes, not its model alone
+    assert [problem.key for problem in problems] == ([] if taken else ["rule[0].model"])
+    assert loaded.build("server", ServerSettings)[0].models == ("team/*",)
+
+
+def write(path: Path, text: str | bytes) -> Path:
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def test_array_tables_fill_the_field_of_their_name_and_know_their_lines(tmp_path: Path) -> None:
+    path = write(tmp_path / "inkling.toml", '# a\n[[rule]]\nmodel = "starter:tone"\n\n[[rule]]\nmodell = "x"\n')
+    value, problems = load([read_source(path, "user")]).build("rule", Table)
+    assert value.rule == (Rule(), Rule())
+    assert [(problem.key, problem.line) for problem in problems] == [("rule[1].modell", 6)]
+    assert str(problems[0]).startswith(f"{path}:6: ")
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (b"[server\n", 1),
+        (b'[server]\nlog_level = "info"\nlog_level = "debug"\n', 3),
+        (b"a = 1\nb = \n", 2),
+        (b"\xff\xfe", None),
+        (b"#" * 2_000_000, None),
+        (b"a = " + b"[" * 100_000, None),
+    ],
+)
+def test_an_unreadable_file_is_one_problem(tmp_path: Path, content: bytes, line: int | None) -> None:
+    got = read_source(write(tmp_path / "inkling.toml", content), "workspace")
+    assert got.data == {}
+    (problem,) = got.problems
+    assert problem.reason == "unreadable"
+    assert problem.line == line
+    assert str(tmp_path) in problem.where
+    assert load([got]).problems == (problem,)
+
+
+def test_a_missing_file_is_one_problem(tmp_path: Path) -> None:
+    assert read_source(tmp_path / "none.toml", "user").problems[0].reason == "unreadable"
+
+
+def test_pyproject_is_weaker_than_inkling_toml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INKLING_CONFIG", str(tmp_path / "user.toml"))
+    assert user_file() == tmp_path / "user.toml"
+    write(tmp_path / "pyproject.toml", '[tool.inkling.server]\nlog_level = "debug"\nstart_engine = 0\n')
+    assert load_for(tmp_path).build("server", ServerSettings)[0].log_level == "debug"
+    assert load_for(tmp_path).build("server", ServerSettings)[1][0].line == 3
+    write(tmp_path / "inkling.toml", '[server]\nlog_level = "error"\n')
+    write(tmp_path / "user.toml", '[server]\nlog_level = "warning"\nmax_document_size = 7\n')
+    assert [path.name for path in workspace_files(tmp_path)] == ["pyproject.toml", "inkling.toml"]
+    settings, _ = load_for(tmp_path, {"server": {"start_engine": False}}).build("server", ServerSettings)
+    assert (settings.log_level, settings.max_document_size, settings.start_engine) == ("error", 7, False)
+    write(tmp_path / "pyproject.toml", "tool = 3\n")
+    assert load_for(tmp_path).build("server", ServerSettings)[0].log_level == "error"
+
+
+def test_line_numbers() -> None:
+    text = 'a = 1\r\n[b]\r\nc.d = 2\n"e f" = 3\n[[g]]\nh = 1\n[g.i]\nj = 1\n[[g]]\nh = 2 # x = 1\n'
+    assert line_numbers(text) == {
+        "a": 1, "b": 2, "b.c.d": 3, "b.e f": 4, "g": 5, "g[0]": 5, "g[0].h": 6, "g[0].i": 7, "g[0].i.j": 8,
+        "g[1]": 9, "g[1].h": 10,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("before", "key", "value", "after"),
+    [
+        ("", "classify.threshold", 0.9, "[classify]\nthreshold = 0.9\n"),
+        (
+            "# mine\n[classify]\nthreshold = 0.5 # low\n\n[server]\n",
+            "classify.threshold",
+            0.9,
+            "# mine\n[classify]\nthreshold = 0.9 # low\n\n[server]\n",
+        ),
+        ('[c]\nignored = ["a"] # why\n', "c.ignored", "b", '[c]\nignored = ["a", "b"] # why\n'),
+        ('[c]\nignored = ["a"]\n', "c.ignored", ["a", "b"], '[c]\nignored = ["a", "b"]\n'),
+        ("[c]\r\nx = 1\r\n", "c.x", 2, "[c]\r\nx = 2\r\n"),
+        ("", "c.ignored", ["a"], '[c]\nignored = ["a"]\n'),
+    ],
+)
+def test_change_setting_keeps_the_rest(tmp_path: Path, before: str, key: str, value: Any, after: str) -> None:
+    path = tmp_path / "inkling.toml"
+    if before:
+        write(path, before)
+    assert change_setting(tmp_path, key, value) == path.resolve()
+    assert path.read_bytes().decode() == after
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@relaxed
+@given(
+    st.lists(st.text("ab", min_size=1, max_size=3), min_size=1, max_size=3), st.integers() | st.text() | st.booleans()
+)
+def test_change_setting_is_read_back(tmp_path_factory: pytest.TempPathFactory, parts: list[str], value: Any) -> None:
+    root = tmp_path_factory.mktemp("w")
+    change_setting(root, ".".join(parts), value)
+    data: Any = tomllib.loads((root / "inkling.toml").read_bytes().decode())
+    for part in parts:
+        data = data[part]
+    assert data == value
+
+
+@pytest.mark.parametrize(
+    ("before", "key", "reason"),
+    [("[c", "c.x", "settings-unreadable"), ("c = 1\n", "c.x", "bad-setting"), ("", "c..x", "bad-setting")],
+)
+def test_change_setting_refuses_and_changes_nothing(tmp_path: Path, before: str, key: str, reason: str) -> None:
+    path = write(tmp_path / "inkling.toml", before)
+    with pytest.raises(InklingError) as caught:
+        change_setting(tmp_path, key, 1)
+    assert caught.value.reason == reason
+    assert path.read_text() == before
+
+
+def test_change_setting_on_a_full_disk_keeps_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path / "inkling.toml", "[c]\nx = 1\n")
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(InklingError, match="No space left on device"):
+        change_setting(tmp_path, "c.x", 2)
+    assert path.read_text() == "[c]\nx = 1\n"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_table_and_the_schema_tell_every_setting() -> None:
+    table = markdown_table({"demo": Table})
+    for key in ("server.log_level", "server.timeouts.hover", "demo.inner.depth", "demo.rule"):
+        assert f"| `{key}` |" in table
+    assert "How deep. (from 0 to 9)" in table
+    schema = json_schema({"demo": Table})
+    json.dumps(schema)
+    properties = schema["properties"]["demo"]["properties"]
+    assert properties["inner"]["properties"]["depth"] == {
+        "type": "integer", "minimum": 0, "maximum": 9, "default": 1, "description": "How deep."
+    }  # fmt: skip
+    assert properties["mode"] == {"enum": ["fast", "exact"], "default": "fast"}
