@@ -38,7 +38,7 @@ from inkling.engine.protocol import (
 )
 from inkling.errors import InklingError
 from inkling.text.position import Position, Range
-from inkling.text.segments import Segment, SegmentKind, segments
+from inkling.text.segments import Segment, SegmentKind, block_at, segments, sentences
 from inkling.text.snapshot import Snapshot
 
 API_VERSION = 1
@@ -290,6 +290,6 @@ __all__ = [
     "API_VERSION", "Action", "Answer", "Chunk", "CodeLens", "ContextFile", "Diagnostic", "Edit", "EditStream", "Editor",
     "Engine", "Entity", "Fill", "GenerateRequest", "GhostText", "Hover", "InklingError", "Label", "Nothing", "Plugin",
     "Position", "Priority", "Progress", "Range", "Segment", "SegmentKind", "Severity", "Snapshot", "Summary", "Surface",
-    "Task", "TokenSpan", "Tokens", "code_actions", "code_lenses", "command", "diagnostics", "hover", "inline_completion",
-    "resolver", "segments",
+    "Task", "TokenSpan", "Tokens", "block_at", "code_actions", "code_lenses", "command", "diagnostics", "hover",
+    "inline_completion", "resolver", "segments", "sentences",
 ]  # fmt: skip
