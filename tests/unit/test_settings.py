@@ -1,4 +1,4 @@
-"""Settings: every bad value costs one message and its default, nothing else; an untrusted workspace decides nothing that runs."""
+"""Settings: a bad value costs one message and its default; an untrusted workspace decides nothing that runs."""
 
 from __future__ import annotations
 
