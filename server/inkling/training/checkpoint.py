@@ -36,9 +36,7 @@ class Checkpoint:
 
     def part(self, prefix: str) -> dict[str, torch.Tensor]:
         """The tensors whose names start with ``prefix.``, with the prefix removed."""
-        return {
-            k.removeprefix(f"{prefix}."): v for k, v in self.tensors.items() if k.startswith(f"{prefix}.")
-        }
+        return {k.removeprefix(f"{prefix}."): v for k, v in self.tensors.items() if k.startswith(f"{prefix}.")}
 
 
 class Checkpoints:
@@ -55,9 +53,7 @@ class Checkpoints:
         try:
             shutil.rmtree(draft, ignore_errors=True)
             draft.mkdir(parents=True)
-            save_file(
-                {k: v.detach().cpu().contiguous() for k, v in tensors.items()}, draft / "tensors.safetensors"
-            )
+            save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, draft / "tensors.safetensors")
             (draft / "state.json").write_text(json.dumps({**state, "step": step}), encoding="utf-8")
             for name in ("tensors.safetensors", "state.json"):
                 _sync(draft / name)

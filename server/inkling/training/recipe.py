@@ -37,9 +37,7 @@ def load_recipe(path: Path, schema: type[T], overrides: Mapping[str, str] | None
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise RecipeError(
-            f"{path}: no such recipe. Name a TOML file such as models/recipes/causal.toml."
-        ) from None
+        raise RecipeError(f"{path}: no such recipe. Name a TOML file such as models/recipes/causal.toml.") from None
     except UnicodeDecodeError as error:
         raise RecipeError(f"{path}: not UTF-8 text (byte {error.start}). A recipe is a TOML file.") from None
     except tomllib.TOMLDecodeError as error:
@@ -87,9 +85,7 @@ def _build(schema: type[T], table: dict[str, Any], path: Path, prefix: str) -> T
     for key in table:
         if key not in fields:
             close = difflib.get_close_matches(key, fields, n=1)
-            hint = (
-                f"did you mean {prefix}{close[0]}?" if close else f"known keys: {', '.join(sorted(fields))}."
-            )
+            hint = f"did you mean {prefix}{close[0]}?" if close else f"known keys: {', '.join(sorted(fields))}."
             raise RecipeError(f"{path}: unknown key {prefix}{key}; {hint}")
     values = {key: _convert(hints[key], value, path, prefix + key) for key, value in table.items()}
     for name, field in fields.items():
@@ -111,9 +107,7 @@ def _convert(kind: Any, value: Any, path: Path, key: str) -> Any:
         if value not in arguments:
             close = difflib.get_close_matches(str(value), [str(option) for option in arguments], n=1)
             hint = f" Did you mean {close[0]!r}?" if close else ""
-            raise RecipeError(
-                f"{path}: {key} must be one of {', '.join(map(repr, arguments))}, not {value!r}.{hint}"
-            )
+            raise RecipeError(f"{path}: {key} must be one of {', '.join(map(repr, arguments))}, not {value!r}.{hint}")
         return value
     if origin is tuple and isinstance(value, list):
         return tuple(_convert(arguments[0], item, path, f"{key}[{i}]") for i, item in enumerate(value))

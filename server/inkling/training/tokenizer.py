@@ -1,0 +1,124 @@
+"""The tokenizer recipe: byte-level BPE from any iterator of text, with special tokens for FIM and chat.
+
+The pre-tokenizer is made for code: a line break and the indentation after it are one piece, so a prompt that
+ends in indentation ends where a token of the training text ends, and a line costs one token less.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+
+from inkling.training.corpus.build import CorpusRecipe
+from inkling.training.errors import TrainingError
+
+END = "<|endoftext|>"
+FIM_PREFIX, FIM_MIDDLE, FIM_SUFFIX = "<|fim_prefix|>", "<|fim_middle|>", "<|fim_suffix|>"
+CHAT_START, CHAT_END = "<|im_start|>", "<|im_end|>"
+SPECIAL_TOKENS = (
+    END, FIM_PREFIX, FIM_MIDDLE, FIM_SUFFIX, "<|fim_pad|>", "<|repo_name|>", "<|file_sep|>", CHAT_START, CHAT_END,
+)  # fmt: skip
+
+CHAT_TEMPLATE = (
+    "{% for message in messages %}"
+    "{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+
+_PIECES = (
+    r"\s*\n[ \t]*"  # blank lines, the break and the indentation after it
+    r"|[^\n\p{L}\p{N}]?\p{L}+"  # a word with the character before it: " self", ".name", "_id"
+    r"|\p{N}{1,3}"
+    r"| ?[^\s\p{L}\p{N}]+"  # operators and brackets
+    r"|\s+"
+)
+
+
+@dataclass(frozen=True)
+class TokenizerRecipe:
+    """A tokenizer of ``vocabulary`` tokens (special ones included) from a corpus."""
+
+    corpus: CorpusRecipe
+    out: Path
+    vocabulary: int = 8192
+    minimum_frequency: int = 2
+    context: int = 1024  # what the tokenizer tells as model_max_length
+
+    def __post_init__(self) -> None:
+        if self.vocabulary < 256 + len(SPECIAL_TOKENS):
+            raise ValueError(f"vocabulary must be at least {256 + len(SPECIAL_TOKENS)} (all bytes, all specials).")
+
+
+def train_from_scratch(texts: Iterable[str], vocabulary: int, *, minimum_frequency: int = 2) -> Tokenizer:
+    """Train a byte-level BPE of at most ``vocabulary`` tokens on an iterator of texts.
+
+    Raises TrainingError when the iterator yields no text.
+    """
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(_PIECES), behavior="isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary,
+        min_frequency=minimum_frequency,
+        special_tokens=list(SPECIAL_TOKENS),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    counted = _Counted(texts)
+    tokenizer.train_from_iterator(counted, trainer)
+    if not counted.characters:
+        raise TrainingError("the tokenizer got no text: the corpus is empty. Check the recipe's [corpus] table.")
+    return tokenizer
+
+
+def wrap(tokenizer: Tokenizer, context: int) -> Any:
+    """The tokenizer as transformers knows it: special tokens named, chat template set."""
+    from transformers import PreTrainedTokenizerFast
+
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        model_max_length=context,
+        bos_token=END,
+        eos_token=END,
+        pad_token="<|fim_pad|>",
+        additional_special_tokens=[t for t in SPECIAL_TOKENS if t not in (END, "<|fim_pad|>")],
+        chat_template=CHAT_TEMPLATE,
+        clean_up_tokenization_spaces=False,
+    )
+
+
+def train_from(base: Any, texts: Iterable[str], vocabulary: int) -> Any:
+    """A tokenizer of the same kind as ``base`` (a transformers fast tokenizer), trained on new text."""
+    return base.train_new_from_iterator(iter(texts), vocabulary)
+
+
+def bytes_per_token(tokenizer: Tokenizer, texts: Iterable[str]) -> float:
+    """How many bytes of text one token stands for, on average."""
+    size = tokens = 0
+    for text in texts:
+        size += len(text.encode())
+        tokens += len(tokenizer.encode(text, add_special_tokens=False).ids)
+    return size / max(1, tokens)
+
+
+class _Counted:
+    """Iterates texts and counts their characters on the way."""
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        self.texts = texts
+        self.characters = 0
+
+    def __iter__(self) -> Iterator[str]:
+        for text in self.texts:
+            self.characters += len(text)
+            yield text
