@@ -1,0 +1,130 @@
+"""The decode loop: prefill in chunks, then one token or one verified draft per step.
+
+The loop is a generator. Between two of its values the caller may run other sequences of the same model, or drop it:
+everything it needs is in its sequence. It never looks back at text; stop strings are the caller's (see `stops`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import torch
+
+from inkling.engine.backend import Stop
+from inkling.engine.generation import prefix_cache
+from inkling.engine.generation.decoder import Decoder, Interrupted, never
+from inkling.engine.generation.drafting import DraftLength, LookUp
+from inkling.engine.generation.sampling import Sampler, logprobs
+
+PREFILL_CHUNK = 256
+"""Prompt tokens per forward pass. A stop interrupts the pass between two layers."""
+
+
+@dataclass(slots=True)
+class Counters:
+    """What a model has done so far; only grows."""
+
+    generated_tokens: int = 0
+    prefill_tokens: int = 0
+    reused_tokens: int = 0
+    drafted_tokens: int = 0
+    accepted_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Tokens chosen in one forward pass with their log-probabilities; none while the prompt is being read."""
+
+    ids: list[int] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
+
+
+class Stopped(Exception):  # noqa: N818 - control flow, not a fault
+    """The client went away or the deadline passed."""
+
+
+class Loop:
+    """Decodes sequences on one model. Holds what requests teach each other: draft lengths and counters."""
+
+    def __init__(self, decoder: Decoder, *, draft: bool = True) -> None:
+        self.decoder = decoder
+        self.counters = Counters()
+        self._draft = draft and decoder.croppable
+        self._length = DraftLength()
+
+    def decode(
+        self, sequence: prefix_cache.Sequence, prompt: Sequence[int], sampler: Sampler, limit: int, stop: Stop
+    ) -> Iterator[Step]:
+        """Yield at least once per prefill chunk and forward pass, `limit` tokens in all unless the caller ends it.
+
+        `sequence.ids` is a proper prefix of `prompt`. Raises Stopped between two layers once `stop` is set or late. The
+        sequence is consistent at every yield and after every exception.
+        """
+        self.counters.reused_tokens += len(sequence.ids)
+        rest = list(prompt[len(sequence.ids) :])
+        size = PREFILL_CHUNK
+        if not self.decoder.croppable:
+            size = 1 if sequence.ids else len(rest)
+        while len(rest) > size:
+            self._forward(sequence, rest[:size], 1, stop)
+            self.counters.prefill_tokens += size
+            del rest[:size]
+            yield Step()
+        logits = self._forward(sequence, rest, 1, stop)
+        self.counters.prefill_tokens += len(rest)
+
+        look_up = LookUp() if self._draft and sampler.greedy else None
+        if look_up is not None:
+            look_up.extend(prompt)
+        drafted: list[int] = []
+        match, produced = 0, 0
+        while True:
+            # logits[i] follows drafted[:i]; the draft is right as long as it names the greedy choices
+            if drafted:
+                chosen = logits.argmax(-1).tolist()
+                accepted = prefix_cache.common_prefix(chosen, drafted)
+                chosen = chosen[: accepted + 1]
+                self._length.learn(match, len(drafted), accepted)
+                self.counters.accepted_tokens += accepted
+                sequence.crop(len(sequence.ids) - len(drafted) + accepted)
+            else:
+                chosen = [sampler.choose(logits[0])]
+            chosen = chosen[: limit - produced]
+            chances = logprobs(logits[: len(chosen)], torch.tensor(chosen, device=logits.device))
+            produced += len(chosen)
+            self.counters.generated_tokens += len(chosen)
+            yield Step(chosen, chances)
+            if produced >= limit or len(sequence.ids) + 1 >= self.decoder.context:
+                return
+            drafted = []
+            if look_up is not None:
+                look_up.extend(chosen)
+                drafted, match = self._propose(
+                    look_up, min(limit - produced, self.decoder.context - len(sequence.ids)) - 1
+                )
+            began = time.perf_counter()
+            logits = self._forward(sequence, [chosen[-1], *drafted], 1 + len(drafted), stop)
+            self._length.timed(1 + len(drafted), time.perf_counter() - began)
+            self.counters.drafted_tokens += len(drafted)
+
+    def _propose(self, look_up: LookUp, room: int) -> tuple[list[int], int]:
+        draft, match = look_up.propose(room)
+        return draft[: self._length.best(match)] if draft else draft, match
+
+    def _forward(self, sequence: prefix_cache.Sequence, ids: list[int], keep: int, stop: Stop) -> torch.Tensor:
+        if stop.is_set or stop.is_late:
+            raise Stopped
+        self.decoder.interrupt = lambda: stop.is_set or stop.is_late
+        try:
+            logits = self.decoder.forward(ids, sequence.cache, keep)
+        except Interrupted:
+            if not self.decoder.croppable:  # its state is part way through the tokens: of no use to anyone
+                sequence.ids.clear()
+                sequence.cache = self.decoder.new_cache()
+            raise Stopped from None
+        finally:
+            self.decoder.interrupt = never
+        sequence.ids.extend(ids)
+        return logits

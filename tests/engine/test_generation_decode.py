@@ -1,0 +1,81 @@
+"""The decode loop against `generate()`: the same tokens, whatever the cache held and however they were drafted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from inkling.engine.backend import Stop
+from inkling.engine.generation import loop
+from inkling.engine.generation.decoder import ModuleDecoder
+from inkling.engine.generation.loop import Loop
+from inkling.engine.generation.prefix_cache import PrefixCache, Sequence
+from inkling.engine.generation.sampling import Sampler
+
+PROMPT = "".join(f"def function_{n}(value):\n    return value + {n}\n\n" for n in range(9)) + "def function_9("
+NEW = 40
+ARCHITECTURES = (
+    "llama", "llama-scaled", "qwen2", "qwen3", "mistral", "mistral-sliding", "starcoder2", "gpt2", "gpt-neox", "gemma",
+    "gemma2", "phi", "mamba",
+)  # fmt: skip
+
+
+def load(folder: Path) -> tuple[Any, list[int]]:
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    return model, AutoTokenizer.from_pretrained(folder)(PROMPT)["input_ids"]
+
+
+def reference(model: Any, prompt: list[int], new: int = NEW) -> list[int]:
+    model.generation_config.eos_token_id = None
+    out = model.generate(
+        torch.tensor([prompt]), attention_mask=torch.ones(1, len(prompt), dtype=torch.long), do_sample=False,
+        min_new_tokens=new, max_new_tokens=new, pad_token_id=0,
+    )  # fmt: skip
+    return out[0, len(prompt) :].tolist()
+
+
+def run(
+    runner: Loop, prompt: list[int], sequence: Sequence | None = None, new: int = NEW, **sampling: Any
+) -> list[int]:
+    sequence = sequence or Sequence([], runner.decoder.new_cache())
+    return [token for step in runner.decode(sequence, prompt, Sampler(**sampling), new, Stop()) for token in step.ids]
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_greedy_is_token_by_token_what_generate_gives(tiny_lm: Callable[[str], Path], architecture: str) -> None:
+    model, prompt = load(tiny_lm(architecture))
+    expected = reference(model, prompt)
+    decoder = ModuleDecoder(model)
+    assert run(Loop(decoder, draft=False), prompt) == expected
+    drafting = Loop(decoder)
+    assert run(drafting, prompt) == expected
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_small_prefill_chunks_change_nothing(
+    tiny_lm: Callable[[str], Path], architecture: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, prompt = load(tiny_lm(architecture))
+    expected = reference(model, prompt)
+    monkeypatch.setattr(loop, "PREFILL_CHUNK", 7)
+    assert run(Loop(ModuleDecoder(model)), prompt) == expected
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_reused_prefixes_change_nothing(tiny_lm: Callable[[str], Path], architecture: str) -> None:
+    model, prompt = load(tiny_lm(architecture))
+    decoder = ModuleDecoder(model)
+    runner, prefixes = Loop(decoder), PrefixCache(decoder, 1 << 30)
+    other = [*prompt[:30], 50, 51, 52]  # an edit further back
+    for ids in (prompt[:-5], prompt, prompt[:-2], other, prompt):
+        sequence = prefixes.take("document", ids)
+        assert run(runner, ids, sequence, new=12) == reference(model, ids, 12)
+        prefixes.give_back("document", sequence)
+    if decoder.croppable:
+        n = len(prompt)
+        assert runner.counters.reused_tokens == (n - 5) + (n - 3) + 30 + 30
