@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from inkling.engine.settings import EngineSettings
 from inkling.errors import InklingError
 from inkling.settings import (
     ServerSettings,
@@ -34,6 +35,8 @@ from inkling.settings.files import line_numbers
 class Inner:
     depth: int = field(default=1, metadata={"min": 0, "max": 9, "doc": "How deep."})
     name: str = "x"
+    """What it is called,
+    if anything."""
 
 
 @dataclass(frozen=True)
@@ -312,11 +315,21 @@ def test_change_setting_on_a_full_disk_keeps_the_file(tmp_path: Path, monkeypatc
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_an_untrusted_workspace_has_no_say_about_the_engine() -> None:
+    for trusted, private in ((False, False), (True, True)):
+        loaded = load([source("workspace", {"engine": {"private": True}}, trusted)])
+        value, problems = loaded.build("engine", EngineSettings)
+        assert value.private is private
+        assert [problem.key for problem in problems] == ([] if trusted else ["engine"])
+
+
 def test_the_table_and_the_schema_tell_every_setting() -> None:
     table = markdown_table({"demo": Table})
     for key in ("server.log_level", "server.timeouts.hover", "demo.inner.depth", "demo.rule"):
         assert f"| `{key}` |" in table
     assert "How deep. (from 0 to 9)" in table
+    assert '| `demo.inner.name` | a string | `"x"` | What it is called, if anything. |' in table
+    assert not [line for line in markdown_table({}).splitlines() if line.endswith("|  |")]  # each says what it means
     schema = json_schema({"demo": Table})
     json.dumps(schema)
     properties = schema["properties"]["demo"]["properties"]

@@ -3,7 +3,7 @@
 A class says what is valid by its annotations (`bool`, `int`, `float`, `str`, `Path`, `Literal`, string enums,
 `X | None`, `list[X]`, `tuple[X, ...]`, `Mapping[str, X]`, `Any`, nested dataclasses) and by field metadata:
 
-* `doc`: one sentence for the settings table;
+* `doc`: a sentence for the settings table (or write it as a string below the field);
 * `min`, `max`: bounds of a number;
 * `scope`: `machine` or `model`, see `inkling.settings.trust`;
 * `merge`: `append` when a list of a higher layer is added to the lower ones' instead of replacing them.
@@ -196,14 +196,14 @@ def fields_of(cls: type) -> Mapping[str, tuple[dataclasses.Field[Any], Any]]:
     return {field.name: (field, hints[field.name]) for field in dataclasses.fields(cls) if field.init}
 
 
-def walk(cls: type, prefix: str = "") -> Iterator[tuple[str, dataclasses.Field[Any], Any]]:
-    """(dotted key, field, annotation) of every field, nested dataclasses opened."""
+def walk(cls: type, prefix: str = "") -> Iterator[tuple[str, type, dataclasses.Field[Any], Any]]:
+    """(dotted key, owning dataclass, field, annotation) of every field, nested dataclasses opened."""
     for name, (field, annotation) in fields_of(cls).items():
         key = f"{prefix}.{name}" if prefix else name
         if dataclasses.is_dataclass(annotation) and isinstance(annotation, type):
             yield from walk(annotation, key)
         else:
-            yield key, field, annotation
+            yield key, cls, field, annotation
 
 
 def describe(annotation: Any) -> str:

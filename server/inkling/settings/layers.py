@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar
 
 from inkling.settings.build import Checker, Gate, construct, fields_of
 from inkling.settings.problem import Problem, did_you_mean
-from inkling.settings.trust import workspace_gate
+from inkling.settings.trust import MACHINE_TABLES, workspace_gate
 
 T = TypeVar("T")
 Kind = Literal["user", "workspace", "client"]
@@ -60,7 +60,14 @@ class Loaded:
             if table is None:
                 continue
             checker = Checker(source.where, source.lines, self._gate(source))
-            if isinstance(table, Mapping):
+            if name in MACHINE_TABLES and source.kind == "workspace" and not source.trusted:
+                checker.report(
+                    "restricted",
+                    name,
+                    f"[{name}] is restricted: it decides what may run, so set it in your own settings or trust this "
+                    "workspace.",
+                )
+            elif isinstance(table, Mapping):
                 prefix = "" if isinstance(source.data[name], list) else name
                 clean = _merge(cls, clean, checker.table(cls, table, prefix))
             else:

@@ -6,26 +6,27 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
+import functools
+import inspect
+import itertools
+import textwrap
 import typing
 from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
 from typing import Any, Literal
 
+from inkling.engine.settings import EngineSettings
 from inkling.settings.build import describe, describe_bounds, fields_of, is_mapping, is_sequence, walk
 from inkling.settings.server import ServerSettings
+from inkling.settings.trust import MACHINE_TABLES
 
 
 def known_tables(plugins: Mapping[str, type]) -> dict[str, type]:
     """The server's own tables, then the plugins', by name."""
-    own: dict[str, type] = {"server": ServerSettings}
-    try:
-        from inkling.engine.settings import EngineSettings
-    except ImportError:
-        pass
-    else:
-        own["engine"] = EngineSettings
+    own: dict[str, type] = {"server": ServerSettings, "engine": EngineSettings}
     return own | {name: plugins[name] for name in sorted(plugins)}
 
 
@@ -33,12 +34,12 @@ def markdown_table(plugins: Mapping[str, type]) -> str:
     """One row per setting: dotted key, type, default, meaning; `plugins` maps names to `Settings` classes."""
     rows = ["| setting | type | default | meaning |", "|---|---|---|---|"]
     for name, cls in known_tables(plugins).items():
-        for key, field, annotation in walk(cls, name):
-            meaning = [_doc(field)]
+        for key, owner, field, annotation in walk(cls, name):
+            meaning = [_doc(owner, field)]
             low, high = field.metadata.get("min"), field.metadata.get("max")
             if low is not None or high is not None:
                 meaning.append(f"({describe_bounds(low, high)})")
-            if field.metadata.get("scope") == "machine":
+            if field.metadata.get("scope") == "machine" or name in MACHINE_TABLES:
                 meaning.append("*Not from an untrusted workspace.*")
             cells = [f"`{key}`", describe(annotation), _show_default(field), " ".join(filter(None, meaning))]
             rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
@@ -68,7 +69,9 @@ def _schema(annotation: Any) -> dict[str, Any]:
     if dataclasses.is_dataclass(annotation) and isinstance(annotation, type):
         return {
             "type": "object",
-            "properties": {name: _field_schema(field, kind) for name, (field, kind) in fields_of(annotation).items()},
+            "properties": {
+                name: _field_schema(annotation, field, kind) for name, (field, kind) in fields_of(annotation).items()
+            },
             "additionalProperties": False,
         }
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
@@ -85,9 +88,9 @@ def _schema(annotation: Any) -> dict[str, Any]:
     return {"type": _JSON_TYPES[annotation]} if annotation in _JSON_TYPES else {}
 
 
-def _field_schema(field: dataclasses.Field[Any], annotation: Any) -> dict[str, Any]:
+def _field_schema(cls: type, field: dataclasses.Field[Any], annotation: Any) -> dict[str, Any]:
     schema = _schema(annotation)
-    if doc := _doc(field):
+    if doc := _doc(cls, field):
         schema["description"] = doc
     for ours, theirs in (("min", "minimum"), ("max", "maximum")):
         if ours in field.metadata:
@@ -101,8 +104,25 @@ def _field_schema(field: dataclasses.Field[Any], annotation: Any) -> dict[str, A
     return schema
 
 
-def _doc(field: dataclasses.Field[Any]) -> str:
-    return str(field.metadata.get("doc", ""))
+@functools.cache
+def _attribute_docs(cls: type) -> Mapping[str, str]:
+    """Field name → the string literal below it in the class's source; empty where the source is not at hand."""
+    try:
+        (definition,) = ast.parse(textwrap.dedent(inspect.getsource(cls))).body
+    except (OSError, TypeError, SyntaxError, ValueError):
+        return {}
+    assert isinstance(definition, ast.ClassDef)
+    docs: dict[str, str] = {}
+    for statement, following in itertools.pairwise(definition.body):
+        if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
+            match following:
+                case ast.Expr(ast.Constant(str() as text)):
+                    docs[statement.target.id] = " ".join(text.split())
+    return docs
+
+
+def _doc(cls: type, field: dataclasses.Field[Any]) -> str:
+    return str(field.metadata.get("doc") or _attribute_docs(cls).get(field.name, ""))
 
 
 def _show_default(field: dataclasses.Field[Any]) -> str:

@@ -18,6 +18,9 @@ from typing import Any
 
 from inkling.settings.build import Gate
 
+MACHINE_TABLES = frozenset({"engine"})
+"""Tables of which an untrusted workspace decides nothing."""
+
 
 def workspace_gate(allowed_models: Sequence[str], is_installed: Callable[[str], bool]) -> Gate:
     """The gate for an untrusted workspace; `allowed_models` are patterns such as `my-team/*`."""
