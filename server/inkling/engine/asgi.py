@@ -1,0 +1,214 @@
+"""What every route shares: JSON in and out, server-sent events, watching for the client to go, a guard around all.
+
+Starlette's own streaming reply is not used: it sends its status before the first piece is known, so that a model that
+does not load could not answer with a status of its own, and it has no word for an error inside a started stream.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+import re
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import aclosing, suppress
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from inkling.engine.jobs import Busy
+from inkling.engine.wire import dumps, error_body, error_status, loads, sse
+from inkling.engine.worker import as_inkling_error
+from inkling.errors import InklingError
+
+log = logging.getLogger(__name__)
+
+MAX_BODY = 64 * 1024 * 1024
+"""The largest request, in bytes."""
+
+KEEP_ALIVE_S = 5.0
+"""A quiet stream sends a comment this often, so that both ends notice a dead peer."""
+
+_OFF_LOOP = 256 * 1024
+_ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+
+
+async def read_json(request: Request) -> dict[str, Any]:
+    """The body as an object. Raises `InklingError` for anything else."""
+    parts: list[bytes] = []
+    size = 0
+    async for part in request.stream():
+        size += len(part)
+        if size > MAX_BODY:
+            raise InklingError(
+                "too-large", f"The request is larger than {MAX_BODY // 2**20} MiB.", "Send less text at a time."
+            )
+        parts.append(part)
+    data = b"".join(parts)
+    body = await asyncio.to_thread(loads, data) if size > _OFF_LOOP else loads(data)
+    if not isinstance(body, dict):
+        raise InklingError("bad-request", "The request's body is not a JSON object.")
+    return body
+
+
+class Json(Response):
+    """A JSON reply."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        """ASCII JSON."""
+        return dumps(content)
+
+
+def error_reply(error: InklingError) -> Json:
+    """`{"error": {"reason", "message", "hint", "type"}}` with a fitting status."""
+    headers = {"X-Error-Message": _header(error.message)}
+    if isinstance(error, Busy):
+        headers["Retry-After"] = str(error.retry_after_s)
+    return Json(error_body(error), error_status(error), headers)
+
+
+def _header(text: str) -> str:
+    return text.encode("ascii", "replace").decode().replace("\n", " ").replace("\r", " ")
+
+
+class Watched:
+    """A reply computed by `work`, which is cancelled as soon as the client has gone."""
+
+    def __init__(self, work: Callable[[], Awaitable[Response]]) -> None:
+        self._work = work
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve it."""
+        response = await while_connected(asyncio.ensure_future(self._work()), receive)
+        if response is not None:
+            await response(scope, receive, send)
+
+
+async def while_connected(work: asyncio.Future[Any], receive: Receive) -> Any:
+    """The result of `work`; None when the client went away first, `work` being cancelled by then."""
+    gone = asyncio.create_task(_gone(receive))
+    try:
+        await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
+        return work.result() if work.done() else None
+    finally:
+        for task in (work, gone):
+            if not task.done():
+                task.cancel()
+                with suppress(asyncio.CancelledError, Exception):
+                    await task
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+class EventStream:
+    """A stream of server-sent events from `pieces`, which is closed as soon as the client has gone.
+
+    The status is sent with the first piece; an error before it is a plain error reply, one after it is an event.
+    """
+
+    def __init__(self, pieces: AsyncGenerator[bytes, None]) -> None:
+        self._pieces = pieces
+        self._last = 0.0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve it."""
+        async with aclosing(self._pieces):
+            await while_connected(asyncio.ensure_future(self._serve(scope, receive, send)), receive)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            first = await anext(self._pieces, b"")
+        except InklingError as error:
+            await error_reply(error)(scope, receive, send)
+            return
+        headers = [
+            (b"content-type", b"text/event-stream; charset=utf-8"),
+            (b"cache-control", b"no-cache"),
+            (b"x-accel-buffering", b"no"),
+        ]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await _body(send, first)
+        quiet = asyncio.create_task(self._keep_alive(send))
+        try:
+            async for piece in self._pieces:
+                self._last = asyncio.get_running_loop().time()
+                await _body(send, piece)
+        except Exception as error:
+            await _body(send, sse(error_body(as_inkling_error(error, "a stream"))))
+        finally:
+            quiet.cancel()
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _keep_alive(self, send: Send) -> None:
+        while True:
+            await asyncio.sleep(KEEP_ALIVE_S)
+            if asyncio.get_running_loop().time() - self._last >= KEEP_ALIVE_S:
+                await _body(send, b": keep-alive\n\n")
+
+
+async def _body(send: Send, piece: bytes) -> None:
+    await send({"type": "http.response.body", "body": piece, "more_body": True})
+
+
+class Guard:
+    """Around the whole app: nothing escapes it, and over TCP nobody enters without the token.
+
+    On a Unix socket the folder's mode keeps others out. On loopback any local page or user could connect, so there a
+    token is needed, `Host` must be one of `hosts` (a rebound DNS name is not), and a request with an `Origin`, which
+    only browsers send, is refused.
+    """
+
+    def __init__(self, app: ASGIApp, *, token: str = "", hosts: frozenset[str] = frozenset()) -> None:
+        self._app = app
+        self._token = token
+        self._hosts = hosts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = False
+
+        async def note(message: Message) -> None:
+            nonlocal started
+            started = started or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            self._admit(Request(scope).headers)
+            await self._app(scope, receive, note)
+        except ClientDisconnect:
+            return
+        except Exception as raised:
+            # A reply that has started is left incomplete: the client must see that it was cut short.
+            error = as_inkling_error(raised, scope["path"])
+            if not started:
+                await error_reply(error)(scope, receive, send)
+
+    def _admit(self, headers: Mapping[str, str]) -> None:
+        if not self._token:
+            return
+        if "origin" in headers:
+            raise InklingError("forbidden", "The engine does not serve web pages.")
+        if headers.get("host", "") not in self._hosts:
+            raise InklingError("forbidden", "The engine is not known under this host name.")
+        given = headers.get("authorization", "").removeprefix("Bearer ")
+        if not hmac.compare_digest(given.encode(), self._token.encode()):
+            raise InklingError("unauthorized", "The token is wrong.", "It is in the engine's info file.")
+
+
+async def on_error(request: Request, raised: Exception) -> Response:
+    """The app's exception handler."""
+    if isinstance(raised, HTTPException):
+        reason = {404: "not-found", 405: "method-not-allowed"}.get(raised.status_code, "bad-request")
+        raised = InklingError(reason, f"{request.method} {request.url.path}: {raised.detail}.")
+    return error_reply(as_inkling_error(raised, f"{request.method} {request.url.path}"))
