@@ -7,6 +7,7 @@ import re
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from inkling.text import rope as rope_module
 from inkling.text.document import Change, Document, MirrorProblem
 from inkling.text.encoding import Encoding, decode, encode
