@@ -1,0 +1,220 @@
+"""Never compute twice: suggestions that were made, or are being made, serve every request that they still fit.
+
+A `Ghost` is one generation: the place that it began at, its text so far, and the task that reads it from the engine.
+The task belongs to the cache, not to the request that began it: a request that is cancelled by the next keystroke
+leaves the stream running for a moment, and the next request takes it up when the typed text agrees with it. A stream
+that nobody reads is closed after that moment, so a cancel reaches the engine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, AsyncIterator, Set
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from inkling.api import Chunk
+from inkling_plugins.completion.copy_source import Copy
+from inkling_plugins.completion.filters import Rejected
+from inkling_plugins.completion.present import Shown
+from inkling_plugins.completion.site import Site
+
+_MOST_GHOSTS = 24
+"""Suggestions kept for a document."""
+_MOST_DOCUMENTS = 16
+_MOST_LINES_TYPED = 64
+_AUTO_CLOSED = frozenset(")]}\"'`>")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A cursor and the text around it (bounded, `\\n` line ends). `key` sums up the settings that shape an answer."""
+
+    uri: str
+    line: int
+    character: int
+    before: str
+    after: str
+    language: str
+    key: str
+
+    @property
+    def site(self) -> Site:
+        """What filters see of it."""
+        return Site(self.before, self.after, self.language)
+
+    def typed_since(self, origin: Place) -> str | None:
+        """What was typed between `origin` and here; None when anything else has changed.
+
+        A bracket or quote that the editor closed by itself behind the cursor is no change.
+        """
+        lines = self.line - origin.line
+        if self.uri != origin.uri or self.key != origin.key or not 0 <= lines <= _MOST_LINES_TYPED:
+            return None
+        start = len(self.before) + 1
+        for _ in range(lines + 1):
+            start = self.before.rfind("\n", 0, start - 1) + 1
+            if not start:
+                break
+        start += origin.character
+        if start > len(self.before):
+            return None
+        shared = min(start, len(origin.before))
+        if self.before[start - shared : start] != origin.before[len(origin.before) - shared :]:
+            return None
+        if not _same_after(self.after, origin.after):
+            return None
+        return self.before[start:]
+
+
+def _same_after(now: str, then: str) -> bool:
+    for closed in range(4):
+        if closed and now[closed - 1 : closed] not in _AUTO_CLOSED:
+            return False
+        shared = min(len(now) - closed, len(then))
+        if shared >= 0 and now[closed : closed + shared] == then[:shared] and (shared or not then):
+            return True
+    return False
+
+
+class Ghost:
+    """One generation. `text` grows until `done`; `error` is what ended it; `copy` is what open documents propose."""
+
+    def __init__(self, origin: Place, copy: Copy | None = None) -> None:
+        self.origin = origin
+        self.copy = copy
+        self.text = ""
+        self.tokens = 0
+        self.done = False
+        self.error: Exception | None = None
+        self.notices: tuple[str, ...] = ()
+        self.view: Shown | Rejected | None = None
+        """What `present` said of the finished text."""
+        self._cut_short = False
+        self._scores: list[tuple[int, int, float]] = []
+        self._grown = asyncio.Event()
+        self._readers = 0
+        self._task: asyncio.Task[None] | None = None
+
+    @classmethod
+    def copied(cls, origin: Place, copy: Copy) -> Ghost:
+        """A ghost that needs no model: the copy is all of it."""
+        ghost = cls(origin, copy)
+        ghost.text, ghost.done = copy.text, True
+        return ghost
+
+    def confidence(self, start: int, end: int) -> float:
+        """The mean probability of the tokens of `text[start:end]`, geometric, 0 to 1; 1 when the engine gave none."""
+        within = [(tokens, logprob) for at, tokens, logprob in self._scores if start <= at < end]
+        tokens = sum(tokens for tokens, _ in within)
+        return math.exp(sum(logprob for _, logprob in within) / tokens) if tokens else 1.0
+
+    def run(self, stream: AsyncGenerator[Chunk, None]) -> None:
+        """Begin to read `stream`, in a task of its own."""
+        self._task = asyncio.create_task(self._read(stream))
+
+    async def _read(self, stream: AsyncGenerator[Chunk, None]) -> None:
+        try:
+            async with aclosing(stream):
+                async for chunk in stream:
+                    self._scores.append((len(self.text), chunk.tokens, chunk.logprob))
+                    self.text += chunk.text
+                    self.tokens += chunk.tokens
+                    self.notices += chunk.notices
+                    self._grown.set()
+        except Exception as error:
+            self.error = error
+        finally:
+            self.done = True
+            self._grown.set()
+
+    async def growth(self) -> AsyncIterator[None]:
+        """Wake now, and each time that the text has grown or the generation has ended."""
+        while not self.done:
+            self._grown.clear()
+            yield
+            if not self.done:
+                await self._grown.wait()
+        yield
+
+    def agrees(self, typed: str) -> bool:
+        """True when the user has typed what this says, as far as both are known, and something is left to show.
+
+        A request at the very place is agreed with too: what was refused there is refused again without a model.
+        """
+        if self._cut_short or self.error is not None:
+            return False
+        if not typed:
+            return True
+        if isinstance(self.view, Shown):
+            return self.view.text.startswith(typed) and len(typed) < len(self.view.text)
+        return self.view is None and (self.text.startswith(typed) or typed.startswith(self.text))
+
+    def hold(self) -> None:
+        """A request reads this: keep the stream open."""
+        self._readers += 1
+
+    def release(self, linger_s: float) -> None:
+        """The request has ended. When no other takes the stream up within `linger_s` seconds, close it."""
+        self._readers -= 1
+        if not self._readers and not self.done:
+            asyncio.get_running_loop().call_later(linger_s, self._close_unread)
+
+    def settle(self, view: Shown | Rejected) -> None:
+        """All is known that will be shown: stop the engine's work and serve `view` from now on."""
+        self.view = view
+        self._stop()
+
+    def close(self) -> None:
+        """Stop the engine's work on this; a text cut short is not served again."""
+        self._cut_short = self._cut_short or not self.done
+        self._stop()
+
+    def _close_unread(self) -> None:
+        if not self._readers:
+            self.close()
+
+    def _stop(self) -> None:
+        if self._task is not None and not self.done:
+            self._task.cancel()
+
+
+class GhostCache:
+    """The ghosts of each document, newest last; the least recently used documents are forgotten."""
+
+    def __init__(self) -> None:
+        self._documents: OrderedDict[str, list[Ghost]] = OrderedDict()
+
+    def find(self, place: Place) -> tuple[Ghost, str] | None:
+        """The newest ghost that fits `place`, with what has been typed of it."""
+        for ghost in reversed(self._documents.get(place.uri, [])):
+            typed = place.typed_since(ghost.origin)
+            if typed is not None and ghost.agrees(typed):
+                return ghost, typed
+        return None
+
+    def add(self, ghost: Ghost) -> None:
+        """Take in a new ghost. Streams that still run are closed: the newest request wins."""
+        for others in self._documents.values():
+            for other in others:
+                if not other.done:
+                    other.close()
+        uri = ghost.origin.uri
+        ghosts = self._documents.setdefault(uri, [])
+        self._documents.move_to_end(uri)
+        ghosts.append(ghost)
+        del ghosts[:-_MOST_GHOSTS]
+        while len(self._documents) > _MOST_DOCUMENTS:
+            self._documents.popitem(last=False)
+
+    def keep(self, uris: Set[str]) -> None:
+        """Forget the documents that are not open any more."""
+        for uri in [uri for uri in self._documents if uri not in uris]:
+            for ghost in self._documents.pop(uri):
+                ghost.close()
+
+    def clear(self) -> None:
+        """Forget all and close what runs."""
+        self.keep(frozenset())

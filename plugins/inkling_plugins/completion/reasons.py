@@ -1,0 +1,24 @@
+"""Why there is no suggestion, in words for the user. The slugs are stable; a test holds that each one used is here."""
+
+from __future__ import annotations
+
+_DETAILS = {
+    "disabled": "Completion is off: [complete] enabled = false.",
+    "language-off": "Completion is off for this language: see [complete] languages.",
+    "secret-file": "Files that usually hold secrets are never completed or shown to a model.",
+    "excluded": "The file matches a glob in [complete] exclude.",
+    "mid-line": "Text follows on this line. Ask for a suggestion by key to get one here.",
+    "empty": "The model had nothing to add here.",
+    "too-short": "The suggestion was too short to be worth a look.",
+    "low-confidence": "The model was unsure: see [complete] min_confidence.",
+    "duplicate-of-suffix": "The suggestion repeated what follows the cursor.",
+    "duplicate-of-line-above": "The suggestion repeated the line above.",
+    "repetition": "The model went round in circles.",
+    "unmatched-bracket": "The suggestion closed a bracket that nothing had opened.",
+    "superseded": "A newer request took its place.",
+}
+
+
+def detail(reason: str) -> str:
+    """The sentence for a slug."""
+    return _DETAILS[reason]
