@@ -30,13 +30,14 @@ from inkling.api import (
 from inkling_plugins.completion.context_ring import LINES, ContextRing, chunk_of
 from inkling_plugins.completion.copy_source import Copy, find_copy
 from inkling_plugins.completion.debounce import Debounce, rate_at
-from inkling_plugins.completion.exclude import exclusion, path_of
+from inkling_plugins.completion.exclude import exclusion
 from inkling_plugins.completion.filters import Rejected, drop_typed_ending, stop_at_repetition
 from inkling_plugins.completion.ghost_cache import Ghost, GhostCache, Place
 from inkling_plugins.completion.present import LOW_CONFIDENCE, Manners, Shown, present
 from inkling_plugins.completion.prompt import place_at, prompt_windows
 from inkling_plugins.completion.reasons import detail
 from inkling_plugins.completion.site import rejects_middle, wants_lines
+from inkling_plugins.globs import path_of
 
 _CANCELLED_LINGER_S = 0.25
 """How long a stream outlives its cancelled request: the next keystroke's request comes within this time."""
@@ -205,7 +206,7 @@ class Complete(Plugin):
     ) -> AsyncGenerator[GhostText | Nothing, None]:
         """What `ghost` says beyond `typed`, as it grows. Yields nothing when it goes another way than `typed`."""
         site, manners, began = ghost.origin.site, self._manners(ghost.origin, settings), time.monotonic()
-        shown, linger = "", _CANCELLED_LINGER_S
+        shown, complete, linger = "", False, _CANCELLED_LINGER_S
         ghost.hold()
         try:
             async for _ in ghost.growth():
@@ -223,15 +224,14 @@ class Complete(Plugin):
                 if len(rest) > len(shown) and rest.startswith(shown):
                     if not shown and not typed and not ghost.done:
                         self._debounce.answered(time.monotonic() - began)
-                    shown = rest
+                    shown, complete = rest, view.final
                     self._shown = place, shown
-                    yield GhostText(shown, complete=view.final)
+                    yield GhostText(shown, complete=complete)
                 if view.final:
                     break
-            if not shown:
-                if not typed or isinstance(ghost.view, Rejected):
-                    yield self._why_nothing(ghost)
-            elif not (isinstance(ghost.view, Shown) and ghost.view.final):
+            if not shown and (not typed or isinstance(ghost.view, Rejected)):
+                yield self._why_nothing(ghost)
+            elif shown and not complete:
                 yield GhostText(shown, complete=True)
         except GeneratorExit:
             linger = _ANSWERED_LINGER_S

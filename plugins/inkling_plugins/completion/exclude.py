@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
 
-if TYPE_CHECKING:
-    from pathspec import PathSpec
+from inkling_plugins.globs import matches
 
 SECRET_GLOBS = (
     ".env", ".env.*", "*.env", ".envrc", "*.pem", "*.key", "*.p12", "*.pfx", "*.jks", "*.keystore", "*.kdbx", "*.asc",
@@ -19,23 +15,8 @@ SECRET_GLOBS = (
 )  # fmt: skip
 
 
-@lru_cache(maxsize=32)
-def _spec(globs: tuple[str, ...]) -> PathSpec[Any]:
-    from pathspec import PathSpec  # on first use: not needed to start the server
-
-    return PathSpec.from_lines("gitignore", globs)
-
-
-def path_of(uri: str) -> str:
-    """The document's path without its root, for globs; a URI that is not a file's gives its path part."""
-    return unquote(urlsplit(uri).path).lstrip("/")
-
-
 def exclusion(uri: str, exclude: Sequence[str]) -> str | None:
     """The reason why a document is left alone, or None. `exclude` are globs as in a .gitignore."""
-    path = path_of(uri)
-    if _spec(SECRET_GLOBS).match_file(path):
+    if matches(uri, SECRET_GLOBS):
         return "secret-file"
-    if exclude and _spec(tuple(exclude)).match_file(path):
-        return "excluded"
-    return None
+    return "excluded" if matches(uri, tuple(exclude)) else None

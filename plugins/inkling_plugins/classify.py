@@ -1,0 +1,208 @@
+"""Text classification as diagnostics: every sentence of prose, comments, docstrings and commit messages is read."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from inkling.api import (
+    Action,
+    Diagnostic,
+    Edit,
+    InklingError,
+    Label,
+    Nothing,
+    Plugin,
+    Range,
+    Segment,
+    SegmentKind,
+    Severity,
+    Snapshot,
+    command,
+    diagnostics,
+    segments,
+    sentences,
+)
+from inkling_plugins.ignores import Ignores, ignore_edit, without_directives
+from inkling_plugins.label_cache import LabelCache
+
+_LARGE = 20_000
+"""Characters from which a document is parsed off the event loop."""
+_BATCH = 64
+_STEP = 0.05
+_SEVERITIES = {
+    "error": Severity.ERROR,
+    "warning": Severity.WARNING,
+    "information": Severity.INFORMATION,
+    "hint": Severity.HINT,
+}
+Level = Literal["error", "warning", "information", "hint", "off"]
+
+
+class Classify(Plugin):
+    """A text-classification model as a linter of prose."""
+
+    name = "classify"
+
+    @dataclass(frozen=True)
+    class Settings:
+        """The table `[classify]`."""
+
+        enabled: bool = field(default=True, metadata={"doc": "Mark sentences by their label."})
+        model: str = field(default="starter:tone", metadata={"doc": "A text-classification model.", "scope": "model"})
+        on: tuple[
+            Literal["comment", "docstring", "paragraph", "heading", "list_item", "commit_message", "string"], ...
+        ] = field(
+            default=("comment", "docstring", "paragraph", "list_item", "commit_message"),
+            metadata={"doc": "The kinds of text that are read."},
+        )
+        languages: Mapping[str, bool] = field(
+            default_factory=lambda: {"*": True}, metadata={"doc": "On or off by language id; `*` is all others."}
+        )
+        severity: Level = field(
+            default="information", metadata={"doc": "How a label shows that `severities` does not name."}
+        )
+        severities: Mapping[str, Level] = field(
+            default_factory=lambda: {"neutral": "off"}, metadata={"doc": "How each label shows; off hides it."}
+        )
+        threshold: float = field(default=0.7, metadata={"doc": "The least score that shows.", "min": 0.0, "max": 1.0})
+        thresholds: Mapping[str, float] = field(
+            default_factory=dict, metadata={"doc": "The least score that shows, by label.", "min": 0.0, "max": 1.0}
+        )
+        ignore_labels: tuple[str, ...] = field(
+            default=(), metadata={"doc": "Labels that never show.", "merge": "append"}
+        )
+        messages: Mapping[str, str] = field(
+            default_factory=dict, metadata={"doc": "What to say for a label, in place of the label itself."}
+        )
+        min_words: int = field(default=3, metadata={"doc": "Shorter sentences are not read.", "min": 1})
+        max_sentences: int = field(default=5000, metadata={"doc": "Longer documents are left alone.", "min": 1})
+
+    settings: Settings
+
+    async def start(self) -> None:
+        """Begin with nothing remembered."""
+        self._cache = LabelCache()
+
+    @diagnostics
+    async def check(self, snapshot: Snapshot) -> AsyncIterator[Diagnostic | Nothing]:
+        """The diagnostics of a document. Only sentences not seen before reach the model, in batches."""
+        settings = self.settings
+        if not settings.enabled:
+            yield Nothing("disabled", "[classify] enabled = false.")
+            return
+        if not settings.languages.get(snapshot.language, settings.languages.get("*", True)):
+            yield Nothing("language-off", "This language is off in [classify] languages.")
+            return
+        if len(snapshot) < _LARGE:
+            found, ignores = _read(snapshot, settings)
+        else:
+            found, ignores = await asyncio.to_thread(_read, snapshot, settings)
+        if len(found) > settings.max_sentences:
+            yield Nothing(
+                "too-large", f"{len(found):,} sentences; [classify] max_sentences is {settings.max_sentences:,}."
+            )
+            return
+        labels = await self._labels([sentence.text for sentence in found], settings.model)
+        for sentence, scored in zip(found, labels, strict=True):
+            shown = self._shown(scored, settings)
+            if shown is not None and not ignores.cover(sentence.origin, sentence.start, shown.label):
+                yield self._diagnostic(snapshot, sentence, shown, settings)
+
+    @command("classify.ignore_label", "Ignore a label in this workspace")
+    async def ignore_label(self, snapshot: Snapshot | None, range: Range | None, *, label: str = "", **_: Any) -> str:
+        """Add `label` to `[classify] ignore_labels`."""
+        if not label:
+            raise InklingError("no-label", "No label was given.", "Use the quick fix of a diagnostic.")
+        await self.editor.change_setting("classify.ignore_labels", label)
+        return f'"{label}" no longer shows in this workspace.'
+
+    @command("classify.raise_threshold", "Raise a label's threshold in this workspace")
+    async def raise_threshold(
+        self, snapshot: Snapshot | None, range: Range | None, *, label: str = "", threshold: float = 0.0, **_: Any
+    ) -> str:
+        """Set `[classify.thresholds]` for `label` to `threshold`."""
+        if not label or not 0 < threshold <= 1:
+            raise InklingError("no-label", "A label and a threshold up to 1 are needed.", "Use the quick fix.")
+        await self.editor.change_setting(f"classify.thresholds.{label}", threshold)
+        return f'"{label}" now shows from {threshold:.2f} on.'
+
+    async def _labels(self, texts: list[str], model: str) -> list[Label]:
+        """The best label of each text, from memory or from the model."""
+        missing = [text for text in dict.fromkeys(texts) if self._cache.get(model, text) is None]
+        fresh: dict[str, Label] = {}
+        for start in range(0, len(missing), _BATCH):
+            batch = missing[start : start + _BATCH]
+            for text, scored in zip(batch, await self.engine.classify(batch, model=model, top_k=1), strict=True):
+                fresh[text] = scored[0]
+                self._cache.put(model, text, scored[0])
+        return [fresh.get(text) or self._cache.get(model, text) or Label("", 0.0) for text in texts]
+
+    def _shown(self, label: Label, settings: Settings) -> Label | None:
+        off = not label.label or label.label in settings.ignore_labels or _level(label.label, settings) == "off"
+        return None if off or label.score < settings.thresholds.get(label.label, settings.threshold) else label
+
+    def _diagnostic(self, snapshot: Snapshot, sentence: _Sentence, label: Label, settings: Settings) -> Diagnostic:
+        words = settings.messages.get(label.label, f"Reads as {label.label}")
+        level = _level(label.label, settings)
+        return Diagnostic(
+            snapshot.range(sentence.start, sentence.end),
+            f"{words} ({label.score:.0%})",
+            _SEVERITIES.get(level, Severity.INFORMATION),
+            label.label,
+            data={"score": round(label.score, 4), "model": settings.model},
+            fixes=tuple(_fixes(snapshot, sentence, label)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Sentence:
+    """A sentence's span in the document, its text as the model reads it, and the segment that it is part of."""
+
+    start: int
+    end: int
+    text: str
+    origin: Segment
+
+
+def _read(snapshot: Snapshot, settings: Classify.Settings) -> tuple[list[_Sentence], Ignores]:
+    """The sentences worth reading, in document order, and the ignore comments."""
+    found = []
+    for segment in segments(snapshot, tuple(SegmentKind(kind) for kind in settings.on)):
+        for sentence in sentences(segment):
+            text = " ".join(without_directives(sentence.text).split())
+            if len(text.split()) >= settings.min_words and any(character.isalpha() for character in text):
+                found.append(_Sentence(sentence.start, sentence.end, text, segment))
+    return found, Ignores(snapshot)
+
+
+def _level(label: str, settings: Classify.Settings) -> str:
+    return settings.severities.get(label, settings.severity)
+
+
+def _fixes(snapshot: Snapshot, sentence: _Sentence, label: Label) -> list[Action]:
+    actions = []
+    edit: Edit | None = ignore_edit(snapshot, sentence.origin, sentence.start, label.label)
+    if edit is not None:
+        actions.append(Action(f'Ignore "{label.label}" here', "quickfix", edits=(edit,)))
+    actions.append(
+        Action(
+            f'Ignore "{label.label}" in this workspace',
+            "quickfix",
+            command="classify.ignore_label",
+            arguments={"label": label.label},
+        )
+    )
+    higher = min(1.0, round(label.score + _STEP / 2, 2))
+    if "." not in label.label:  # a dot would be taken for a table in the setting's name
+        actions.append(
+            Action(
+                f'Raise the threshold of "{label.label}" to {higher:.2f}',
+                "quickfix",
+                command="classify.raise_threshold",
+                arguments={"label": label.label, "threshold": higher},
+            )
+        )
+    return actions

@@ -1,0 +1,169 @@
+"""Exact token counts: of the word, block and document under the cursor, and a warning above a budget."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from inkling.api import (
+    CodeLens,
+    Diagnostic,
+    Hover,
+    Plugin,
+    Position,
+    Range,
+    Segment,
+    Severity,
+    Snapshot,
+    TokenSpan,
+    block_at,
+    code_lenses,
+    diagnostics,
+    hover,
+)
+from inkling_plugins.globs import matches
+
+_LARGE = 50_000
+"""Characters from which a document is parsed off the event loop."""
+_PROMPT_BLOCK = re.compile(r"^(?P<fence>`{3,}|~{3,})[ \t]*prompt\b[^\r\n]*(?:\r\n|\r|\n)", re.MULTILINE)
+
+
+class TokenCount(Plugin):
+    """Hover, code lens and budget warnings under the tokenizer of `model`; needs no engine."""
+
+    name = "token_count"
+
+    @dataclass(frozen=True)
+    class Settings:
+        """The table `[token_count]`."""
+
+        model: str = field(
+            default="starter:code", metadata={"doc": "The model whose tokenizer counts.", "scope": "model"}
+        )
+        hover: bool = field(default=True, metadata={"doc": "Show counts on hover."})
+        lens: Literal["auto", "always", "never"] = field(
+            default="auto",
+            metadata={"doc": "The count above the first line; auto: files with a budget or above `lens_share`."},
+        )
+        lens_share: float = field(
+            default=0.5, metadata={"doc": "Share of the model's context window that makes a file large.", "min": 0.0}
+        )
+        budgets: Mapping[str, int] = field(
+            default_factory=lambda: {"*.prompt": 4000, "*.prompt.md": 4000, "*.prompt.txt": 4000},
+            metadata={"doc": "Most tokens of a document, by glob; the last glob that matches counts.", "min": 0},
+        )
+        block_budget: int = field(
+            default=0,
+            metadata={"doc": "Most tokens of a ```` ```prompt ```` block in a document; 0 is no limit.", "min": 0},
+        )
+
+    settings: Settings
+
+    @hover
+    async def counts(self, snapshot: Snapshot, position: Position) -> Hover | None:
+        """The counts around the cursor, and the token under it."""
+        if not self.settings.hover:
+            return None
+        model = self.settings.model
+        word = snapshot.word_at(position)
+        block = await self._block(snapshot, position)
+        in_document, window, token, in_block, in_word = await asyncio.gather(
+            self.tokens.count(snapshot, model),
+            self.tokens.context_window(model),
+            self.tokens.at(snapshot, snapshot.offset(position), model),
+            self._count(snapshot.slice(block.start, block.end) if block else ""),
+            self._count(snapshot.text_in(word) if word else ""),
+        )
+        parts = []
+        if word:
+            parts.append(f"{_code(snapshot.text_in(word))} {in_word:,}")
+        if block:
+            parts.append(f"{block.kind.replace('_', ' ')} {in_block:,}")
+        parts.append(f"document {in_document:,}")
+        if window:
+            parts.append(f"{_percent(in_document, window)} of the {window:,}-token window")
+        lines = [f"**Tokens** · {' · '.join(parts)}"]
+        if token is not None:
+            lines.append(f"{_piece(token)} · {_code(model)}")
+        return Hover("\n\n".join(lines), word)
+
+    @code_lenses
+    async def lens(self, snapshot: Snapshot) -> CodeLens | None:
+        """The document's count above its first line."""
+        settings = self.settings
+        if settings.lens == "never" or not len(snapshot):
+            return None
+        budget = self._budget(snapshot)
+        count = await self.tokens.count(snapshot, settings.model)
+        window = await self.tokens.context_window(settings.model)
+        if settings.lens == "auto" and not budget and not (window and count >= settings.lens_share * window):
+            return None
+        of = (
+            f" of a budget of {budget[1]:,}"
+            if budget
+            else f", {_percent(count, window)} of the window"
+            if window
+            else ""
+        )
+        return CodeLens(snapshot.line_range(0), f"{count:,} tokens{of} ({settings.model})")
+
+    @diagnostics
+    async def budgets(self, snapshot: Snapshot) -> AsyncIterator[Diagnostic]:
+        """A warning for a document above its budget, and for each prompt block above the block budget."""
+        settings = self.settings
+        budget = self._budget(snapshot)
+        if budget:
+            count = await self.tokens.count(snapshot, settings.model)
+            if count > budget[1]:
+                yield _over(snapshot.line_range(0), "This document", count, budget[1], settings.model)
+        if settings.block_budget:
+            for start, end in _prompt_blocks(snapshot.text):
+                count = await self._count(snapshot.slice(start, end))
+                if count > settings.block_budget:
+                    place = snapshot.line_range(max(0, snapshot.position(start).line - 1))
+                    yield _over(place, "This prompt", count, settings.block_budget, settings.model)
+
+    def _budget(self, snapshot: Snapshot) -> tuple[str, int] | None:
+        found = [(glob, limit) for glob, limit in self.settings.budgets.items() if matches(snapshot.uri, (glob,))]
+        return found[-1] if found else None
+
+    async def _count(self, text: str) -> int:
+        return await self.tokens.count_text(text, self.settings.model) if text else 0
+
+    async def _block(self, snapshot: Snapshot, position: Position) -> Segment | None:
+        if len(snapshot) < _LARGE:
+            return block_at(snapshot, position)
+        return await asyncio.to_thread(block_at, snapshot, position)
+
+
+def _prompt_blocks(text: str) -> list[tuple[int, int]]:
+    """The spans of what stands between the fences of ```` ```prompt ```` blocks."""
+    spans = []
+    for opening in _PROMPT_BLOCK.finditer(text):
+        closing = re.compile(rf"^{re.escape(opening['fence'])}[`~]*[ \t]*$", re.MULTILINE).search(text, opening.end())
+        spans.append((opening.end(), closing.start() if closing else len(text)))
+    return spans
+
+
+def _over(range: Range, what: str, count: int, budget: int, model: str) -> Diagnostic:
+    message = f"{what} takes {count:,} tokens of {model}: {count - budget:,} over its budget of {budget:,}."
+    return Diagnostic(range, message, Severity.WARNING, "over-budget", data={"tokens": count, "budget": budget})
+
+
+def _percent(part: int, whole: int) -> str:
+    share = 100 * part / whole
+    return f"{share:.1f} %" if share < 10 else f"{share:.0f} %"
+
+
+def _piece(token: TokenSpan) -> str:
+    return f"token {_code(token.piece)} id {token.id}"
+
+
+def _code(text: str) -> str:
+    """`text` as inline code in Markdown, whatever backticks it holds."""
+    fence = "`" * (max((len(run) for run in re.findall("`+", text)), default=0) + 1)
+    pad = " " if "`" in text else ""
+    return f"{fence}{pad}{text}{pad}{fence}"
