@@ -1,0 +1,169 @@
+"""Matrix products with weights in 32, 16, 8 or 4 bits: one class per kernel, all called as `y = op(x)` on [tokens, in].
+
+* `PlainLinear`: float32 or bfloat16.
+* `Int8Linear`: weights rounded per output row, activations per token while running; integer products (VNNI, AMX).
+* `Int4Linear`: weights rounded per group of inputs; bfloat16 activations. Fastest for a few tokens; more go through
+  bfloat16 weights made for the call.
+
+None keeps the weights that it was made from.
+"""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+GROUP = 64
+"""Inputs that share a scale in 4 bits; 32 where 64 does not divide the width."""
+INT4_TOKENS = 24
+"""Above so many tokens the 4-bit kernel is slower than making bfloat16 weights for the call."""
+
+_engine_lock = threading.Lock()
+
+
+class LinearOp(Protocol):
+    """A matrix product whose weights are packed for this machine."""
+
+    bytes: int
+    outputs: int
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """[tokens, in] in any float type to [tokens, out] float32 or bfloat16."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Int8Rows:
+    """Weights [out, in] as `values` int8 times `scales` float32 [out]."""
+
+    values: Tensor
+    scales: Tensor
+
+    @classmethod
+    def of(cls, weight: Tensor) -> Int8Rows:
+        """Round each row to 255 levels."""
+        weight = weight.float()
+        scales = weight.abs().amax(1).clamp_(min=1e-12) / 127
+        return cls((weight / scales[:, None]).round_().clamp_(-127, 127).to(torch.int8), scales)
+
+
+@dataclass(frozen=True, slots=True)
+class Int4Groups:
+    """Weights [out, in] in 4 bits: `values` uint8 [out, in / 2], low half first, `scales` bfloat16 [in / group, out, 2].
+
+    A weight is `(value - 8) * scales[…, 0] + scales[…, 1]`.
+    """
+
+    values: Tensor
+    scales: Tensor
+
+    @property
+    def group(self) -> int:
+        """Inputs that share a scale."""
+        return self.values.shape[1] * 2 // self.scales.shape[0]
+
+    @classmethod
+    def of(cls, weight: Tensor) -> Int4Groups:
+        """Round each group of inputs to 16 levels between its extremes."""
+        rows, columns = weight.shape
+        group = group_size(columns)
+        grouped = weight.float().reshape(rows, columns // group, group)
+        low, high = grouped.amin(-1), grouped.amax(-1)
+        scales = ((high - low) / 15).clamp_(min=1e-9).bfloat16()
+        offsets = (low + 8 * scales.float()).bfloat16()
+        levels = ((grouped - offsets.float()[..., None]) / scales.float()[..., None]).round_().add_(8).clamp_(0, 15)
+        levels = levels.to(torch.uint8).reshape(rows, columns)
+        return cls(levels[:, ::2] | (levels[:, 1::2] << 4), torch.stack((scales.T, offsets.T), -1).contiguous())
+
+    def levels(self) -> Tensor:
+        """The values one by one, uint8 [out, in]."""
+        return torch.stack((self.values & 15, self.values >> 4), -1).flatten(1)
+
+
+def group_size(inputs: int) -> int:
+    """The group for a layer of so many inputs; 0 when it cannot be packed in 4 bits."""
+    return next((size for size in (GROUP, 32) if inputs % size == 0), 0)
+
+
+class PlainLinear:
+    """Weights as they are, in `dtype`."""
+
+    def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
+        self._weight = weight
+        self._bias = None if bias is None else bias.to(weight.dtype)
+        self.outputs = weight.shape[0]
+        self.bytes = weight.nelement() * weight.element_size()
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """In the weights' type."""
+        return F.linear(x.to(self._weight.dtype), self._weight, self._bias)
+
+
+class Int8Linear:
+    """8-bit weights and, per call, 8-bit activations with one scale per token.
+
+    The kernel has one scale per call. Dividing each row by its largest magnitude first makes that a scale per token, so
+    an outlier in one token costs no other token its precision.
+    """
+
+    def __init__(self, weight: Int8Rows, bias: Tensor | None = None) -> None:
+        engine = "onednn" if torch.cpu._is_amx_tile_supported() else "x86"  # type: ignore[no-untyped-call]
+        with _engine_lock, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # quantized tensors are deprecated; their kernels have no successor here
+            before = torch.backends.quantized.engine
+            torch.backends.quantized.engine = engine
+            try:
+                zeros = torch.zeros(len(weight.scales), dtype=torch.long)
+                tensor = torch._make_per_channel_quantized_tensor(weight.values, weight.scales.double(), zeros, 0)
+                self._packed = torch.ops.quantized.linear_prepack(tensor, None)
+            finally:
+                torch.backends.quantized.engine = before
+        self._bias = None if bias is None else bias.float()
+        self._reduce = not torch.cpu._is_vnni_supported()  # type: ignore[no-untyped-call]
+        self.outputs = weight.values.shape[0]
+        self.bytes = weight.values.nelement() + 4 * self.outputs
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Float32 [tokens, out]."""
+        x = x.float()
+        if len(x) == 1:
+            y: Tensor = torch.ops.quantized.linear_dynamic(x, self._packed, self._reduce)
+        else:
+            sizes = torch.linalg.vector_norm(x, float("inf"), 1, keepdim=True).clamp_(min=1e-12)
+            y = torch.ops.quantized.linear_dynamic(x / sizes, self._packed, self._reduce).mul_(sizes)
+        return y if self._bias is None else y.add_(self._bias)
+
+
+class Int4Linear:
+    """4-bit weights, bfloat16 activations."""
+
+    def __init__(self, weight: Int4Groups, bias: Tensor | None = None) -> None:
+        self._packed = torch._convert_weight_to_int4pack_for_cpu(weight.levels().int(), 1)
+        self._levels = weight.values
+        self._scales = weight.scales
+        self._group = weight.group
+        self._bias = None if bias is None else bias.bfloat16()
+        self.outputs = weight.values.shape[0]
+        self.bytes = 2 * weight.values.nelement() + 2 * weight.scales.nelement()
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Bfloat16 [tokens, out]."""
+        x = x.bfloat16()
+        if len(x) <= INT4_TOKENS:
+            y = torch.ops.aten._weight_int4pack_mm_for_cpu(x, self._packed, self._group, self._scales)
+        else:
+            y = F.linear(x, self._weight())
+        return y if self._bias is None else y.add_(self._bias)
+
+    def _weight(self) -> Tensor:
+        """The weights in bfloat16, for one call."""
+        scales, offsets = self._scales.permute(2, 1, 0).unsqueeze(-1).unbind()
+        levels = torch.stack((self._levels & 15, self._levels >> 4), -1).flatten(1)
+        grouped = levels.view(len(levels), -1, self._group).bfloat16().sub_(8).mul_(scales).add_(offsets)
+        return grouped.flatten(1)
