@@ -25,6 +25,11 @@ class EventHub:
         """Open subscriptions."""
         return len(self._subscribers)
 
+    @property
+    def closed(self) -> bool:
+        """True once the engine is leaving."""
+        return self._closed
+
     def publish(self, event: EngineEvent) -> None:
         """Send to all who listen now."""
         for queue in self._subscribers:

@@ -7,8 +7,8 @@ The model's id scripts it, as a query string after any name: `fake?token_s=0.01&
 | `load_s`, `token_s`, `item_s` | seconds per load, generated token, computed input |
 | `bytes` | its size |
 | `text` | what it generates, word by word; default: `w0 w1 w2 …` |
-| `load_fault`, `run_fault` | the reason of an `InklingError` to raise; `bug` raises a plain exception, `memory` a MemoryError |
-| `poison` | an input that holds this string raises; `die` as the reason kills the process |
+| `load_fault`, `run_fault` | the reason of an `InklingError` to raise; or `bug`, `memory` for other exceptions |
+| `poison` | an input that holds this string raises; the reason `die` kills the process |
 
 As `INKLING_ENGINE_BACKEND=inkling.engine.fake_backend:create_backend` it stands in for the real one in a whole process.
 """

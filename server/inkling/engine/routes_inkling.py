@@ -72,6 +72,8 @@ async def events(request: Request) -> EventStream:
 
 
 async def _events(scheduler: Scheduler) -> AsyncGenerator[bytes, None]:
+    if scheduler.hub.closed:
+        raise InklingError("engine-stopping", "The engine is leaving.")
     started = EngineEvent("started", message=f"inkling engine {__version__}, process {os.getpid()}")
     known = (EngineEvent("model", state) for state in scheduler.pool.states())
     async with aclosing(scheduler.hub.subscribe(started, *known)) as stream:

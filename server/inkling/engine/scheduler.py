@@ -34,6 +34,7 @@ class _Ticket:
     job: Job | None = None
     worker: ModelWorker | None = None
     superseded: bool = False
+    finished: bool = False
 
     def end(self) -> None:
         self.stop.set()
@@ -66,7 +67,7 @@ class Scheduler:
         try:
             yield ticket
         except (asyncio.CancelledError, GeneratorExit):
-            self._cancelled += 1
+            self._cancelled += not ticket.finished
             raise
         finally:
             ticket.end()
@@ -148,8 +149,9 @@ class Scheduler:
                         raise chunk
                     if usage is not None:
                         usage["prompt_tokens"] = job.prompt_tokens
+                    ticket.finished = bool(chunk.finish)
                     yield chunk
-                    if chunk.finish:
+                    if ticket.finished:
                         return
             except TimeoutError:
                 yield Chunk("", 0, 0.0, "deadline")

@@ -1,0 +1,365 @@
+"""The engine's process: take the lock, bind, say that it is ready, serve, leave when nobody needs it.
+
+The readiness handshake is one JSON line on standard output: `{"ready": …}`, `{"held": true}` when another engine holds
+the lock, or `{"error": …}`. After it standard output and error lead to the crash file beside the log.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import faulthandler
+import importlib
+import json
+import logging
+import logging.handlers
+import os
+import secrets
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext, suppress
+from pathlib import Path
+from typing import Any
+
+from inkling.engine.runtime import (
+    BACKEND_VARIABLE,
+    DEFAULT_BACKEND,
+    HAS_UNIX_SOCKETS,
+    Info,
+    Place,
+    engine_environment,
+    error_report,
+    place,
+)
+from inkling.engine.settings import EngineSettings
+from inkling.errors import InklingError
+
+log = logging.getLogger("inkling.engine")
+
+_FIRST_LEASE_S = 5.0
+"""How long a fresh engine waits for its first lease at least."""
+
+_GRACEFUL_S = 2
+_TICK_S = 0.25
+_LOG_BYTES = 1_000_000
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `inkling engine run`, one per setting that concerns the process."""
+    defaults = EngineSettings()
+    parser.add_argument("--device", default=defaults.device, help="auto, cpu, cuda, cuda:N or mps")
+    parser.add_argument("--threads", type=int, default=defaults.threads, help="compute threads; 0 chooses")
+    parser.add_argument("--memory-budget-mb", type=int, default=defaults.memory_budget_mb, metavar="MIB")
+    parser.add_argument("--idle-seconds", type=float, default=defaults.idle_seconds, metavar="S")
+    parser.add_argument("--unload-seconds", type=float, default=defaults.unload_seconds, metavar="S")
+    parser.add_argument("--queue-limit", type=int, default=defaults.queue_limit, metavar="N")
+    parser.add_argument("--online", action="store_true", help="allow downloads from the hub")
+    parser.add_argument("--private-to", default="", metavar="ID", help="serve one window alone")
+    parser.add_argument("--parent", type=int, default=0, metavar="PID", help="leave when this process ends")
+    parser.add_argument("--tcp", action="store_true", help="loopback and a token in place of a Unix socket")
+
+
+def arguments_for(settings: EngineSettings, *, private_to: str = "", parent: int = 0) -> list[str]:
+    """The options that give these settings."""
+    return [
+        f"--device={settings.device}",
+        f"--threads={settings.threads}",
+        f"--memory-budget-mb={settings.memory_budget_mb}",
+        f"--idle-seconds={settings.idle_seconds}",
+        f"--unload-seconds={settings.unload_seconds}",
+        f"--queue-limit={settings.queue_limit}",
+        *([] if settings.offline else ["--online"]),
+        *([f"--private-to={private_to}"] if private_to else []),
+        *([f"--parent={parent}"] if parent else []),
+    ]
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until nobody needs the engine. 0 when it served, 3 when another engine holds the lock, 1 for an error."""
+    settings = EngineSettings(
+        private=bool(args.private_to),
+        device=args.device,
+        threads=args.threads,
+        memory_budget_mb=args.memory_budget_mb,
+        idle_seconds=args.idle_seconds,
+        unload_seconds=args.unload_seconds,
+        queue_limit=args.queue_limit,
+        offline=not args.online,
+    )
+    _take_environment(settings)
+    try:
+        where = place(settings, private_to=args.private_to)
+    except InklingError as error:
+        _say(error_report(error))
+        return 1
+
+    import filelock
+
+    lock = filelock.FileLock(where.lock, mode=0o600, fallback_to_soft=False, preserve_lock_file=True)
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        _say({"held": True})
+        return 3
+    except OSError as error:
+        message = f"The lock {where.lock} cannot be taken: {error.strerror}."
+        _say(error_report(InklingError("runtime-folder", message)))
+        return 1
+    try:
+        return _Process(settings, where, tcp=args.tcp or not HAS_UNIX_SOCKETS, parent=args.parent).serve()
+    finally:
+        lock.release()
+
+
+def _take_environment(settings: EngineSettings) -> None:
+    wanted = engine_environment(settings, os.environ)
+    for key in set(os.environ) - set(wanted):
+        del os.environ[key]
+    os.environ.update(wanted)
+    if hasattr(os, "umask"):
+        os.umask(0o077)
+    # Some model code asks on standard input whether it may run, and takes a piped answer for consent.
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+
+
+def _say(report: dict[str, Any]) -> None:
+    with suppress(OSError, ValueError):  # whoever started us may be gone
+        sys.stdout.write(json.dumps(report) + "\n")
+        sys.stdout.flush()
+
+
+class _Process:
+    """One engine process, from lock to exit."""
+
+    def __init__(self, settings: EngineSettings, where: Place, *, tcp: bool, parent: int) -> None:
+        self.settings = settings
+        self.where = where
+        self.parent = parent
+        self.tcp = tcp
+        self.token = secrets.token_urlsafe(32) if tcp else ""
+        self.scheduler: Any = None
+        self.log_problem = ""
+        self.leave: threading.Timer | None = None
+
+    def serve(self) -> int:
+        """Bind, announce, serve, clean up."""
+        self.log_problem = _start_logging(self.where.log)
+        try:
+            listener = self._bind()
+        except OSError as error:
+            message = f"The engine cannot listen: {error.strerror or error}."
+            _say(error_report(InklingError("runtime-folder", message)))
+            return 1
+        try:
+            info = self._info(listener)
+            info.write(self.where.info)
+            asyncio.run(self._serve(listener, info))
+        except OSError as error:
+            _say(error_report(InklingError("runtime-folder", f"The engine cannot start: {error.strerror}.")))
+            return 1
+        finally:
+            self._unlink()
+            if self.leave is not None:
+                self.leave.cancel()
+        return 0
+
+    def _bind(self) -> socket.socket:
+        if self.tcp:
+            listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+            listener.bind(("127.0.0.1", 0))
+        else:
+            path = self.where.socket
+            with suppress(FileNotFoundError):
+                path.unlink()  # left by an engine that was killed: we hold the lock, so it is dead
+            listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            previous = os.umask(0o177)
+            try:
+                listener.bind(str(path))
+            finally:
+                os.umask(previous)
+        listener.listen(256)
+        return listener
+
+    def _info(self, listener: socket.socket) -> Info:
+        import psutil
+
+        return Info(
+            name=self.where.name,
+            pid=os.getpid(),
+            created=psutil.Process().create_time(),
+            socket="" if self.tcp else str(self.where.socket),
+            port=listener.getsockname()[1] if self.tcp else 0,
+            token=self.token,
+            log=str(self.where.log),
+            device=self.settings.device,
+            private=self.settings.private,
+        )
+
+    async def _serve(self, listener: socket.socket, info: Info) -> None:
+        from inkling.engine.app import create_app
+        from inkling.engine.events import EventHub
+        from inkling.engine.protocol import EngineEvent
+
+        hub = EventHub()
+        stopping, accepting = asyncio.Event(), asyncio.Event()
+        app = create_app(
+            backend_factory(),
+            self.settings,
+            hub=hub,
+            shutdown=stopping.set,
+            token=self.token,
+            hosts=frozenset({f"127.0.0.1:{info.port}", f"localhost:{info.port}"}),
+            facts={"log": info.log, "log_problem": self.log_problem, "private": self.settings.private},
+            on_scheduler=self._keep,
+        )
+        server = _uvicorn_server(app, accepting)
+        loop = asyncio.get_running_loop()
+        for name in ("SIGTERM", "SIGINT", "SIGHUP"):
+            if hasattr(signal, name):
+                with suppress(NotImplementedError):
+                    loop.add_signal_handler(getattr(signal, name), stopping.set)
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        ready = asyncio.create_task(accepting.wait())
+        await asyncio.wait({serving, ready}, return_when=asyncio.FIRST_COMPLETED)
+        _say({"ready": True, "pid": info.pid})
+        _leave_terminal(self.where.log.with_suffix(".crash"))
+        log.info("serving as process %d", info.pid)
+        why = await self._until_unneeded(stopping, serving, hub)
+        log.info("leaving: %s", why)
+        self._unlink()
+        hub.publish(EngineEvent("stopped", message=why))
+        hub.close()
+        server.should_exit = True
+        # A thread in the middle of a long step cannot be stopped; nothing of the user's depends on it.
+        self.leave = threading.Timer(_GRACEFUL_S + 3.0, os._exit, (0,))
+        self.leave.daemon = True
+        self.leave.start()
+        await serving
+
+    def _keep(self, scheduler: Any) -> None:
+        self.scheduler = scheduler
+
+    def _unlink(self) -> None:
+        # Only ever under the lock: no other engine can have bound the socket yet.
+        for path in (self.where.info, *([] if self.tcp else [self.where.socket])):
+            with suppress(OSError):
+                path.unlink()
+
+    async def _until_unneeded(self, stopping: asyncio.Event, serving: asyncio.Task[None], hub: Any) -> str:
+        born = time.monotonic()
+        idle = self.settings.idle_seconds
+        swept = born
+        while True:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), _TICK_S)
+            now = time.monotonic()
+            if stopping.is_set():
+                return "asked to"
+            if serving.done():
+                return "serving ended"
+            if self.parent and os.getppid() != self.parent:
+                return "its window has gone"
+            if self.scheduler is not None and now - swept > max(_TICK_S, min(10.0, self.settings.unload_seconds)):
+                swept = now
+                await self.scheduler.pool.sweep()
+            if hub.leases or (self.scheduler is not None and self.scheduler.active):
+                continue
+            last = max(hub.last_lease, self.scheduler.last_request if self.scheduler else born)
+            if now - last >= idle and (hub.had_lease or now - born >= max(idle, _FIRST_LEASE_S)):
+                return "idle"
+
+
+def _uvicorn_server(app: Any, accepting: asyncio.Event) -> Any:
+    import uvicorn
+
+    class Server(uvicorn.Server):
+        def capture_signals(self) -> Any:
+            """None of its own: on a signal the event streams must end before the connections do."""
+            return nullcontext()
+
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            accepting.set()
+
+    return Server(
+        uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=_GRACEFUL_S,
+            h11_max_incomplete_event_size=64 * 1024,
+        )
+    )
+
+
+def backend_factory() -> Callable[[], Any]:
+    """A function that imports and makes the model side; it is called on a thread, after the engine is ready."""
+    module, _, name = os.environ.get(BACKEND_VARIABLE, DEFAULT_BACKEND).partition(":")
+
+    def create() -> Any:
+        try:
+            return getattr(importlib.import_module(module), name)()
+        except (ImportError, AttributeError) as error:
+            raise InklingError(
+                "engine-broken",
+                f"The engine's model side cannot be imported: {error}.",
+                "Reinstall inkling-ls; `inkling doctor` says what is missing.",
+            ) from error
+
+    return create
+
+
+def _start_logging(path: Path) -> str:
+    """Log to a rotating file; a full or read-only disk costs the log, not the engine. Returns what went wrong."""
+    logging.raiseExceptions = False
+    root = logging.getLogger()
+    root.setLevel(logging.INFO)
+    for noisy in ("httpx2", "httpcore2", "uvicorn", "asyncio", "filelock"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    logging.captureWarnings(True)
+    threading.excepthook = _log_thread_error
+    problem = ""
+    handler: logging.Handler
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handler = logging.handlers.RotatingFileHandler(path, maxBytes=_LOG_BYTES, backupCount=2, encoding="utf-8")
+    except OSError as error:
+        problem = f"no log is written: {path}: {error.strerror}"
+        handler = logging.NullHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    root.addHandler(handler)
+    return problem
+
+
+def _log_thread_error(args: threading.ExceptHookArgs) -> None:
+    # Type only: an exception's words may hold the user's text.
+    log.error("%s in thread %s", args.exc_type.__name__, args.thread.name if args.thread else "?")
+
+
+def _leave_terminal(crash_file: Path) -> None:
+    """From here on only a crash of native code writes to standard error: keep the last one's traceback."""
+    try:
+        target = os.open(crash_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    except OSError:
+        target = os.open(os.devnull, os.O_WRONLY)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.dup2(target, 1)
+    os.dup2(target, 2)
+    os.close(target)
+    faulthandler.enable()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """`python -m inkling.engine`: what clients start."""
+    parser = argparse.ArgumentParser(prog="python -m inkling.engine")
+    add_arguments(parser)
+    return run(parser.parse_args(argv))
