@@ -31,7 +31,8 @@ from inkling_plugins.label_cache import LabelCache
 _LARGE = 20_000
 """Characters from which a document is parsed off the event loop."""
 _BATCH = 64
-_STEP = 0.05
+_NEUTRAL = "neutral"
+_STEP = 0.025
 _SEVERITIES = {
     "error": Severity.ERROR,
     "warning": Severity.WARNING,
@@ -39,6 +40,7 @@ _SEVERITIES = {
     "hint": Severity.HINT,
 }
 Level = Literal["error", "warning", "information", "hint", "off"]
+Kind = Literal["comment", "docstring", "paragraph", "heading", "list_item", "commit_message", "string"]
 
 
 class Classify(Plugin):
@@ -50,35 +52,30 @@ class Classify(Plugin):
     class Settings:
         """The table `[classify]`."""
 
-        enabled: bool = field(default=True, metadata={"doc": "Mark sentences by their label."})
-        model: str = field(default="starter:tone", metadata={"doc": "A text-classification model.", "scope": "model"})
-        on: tuple[
-            Literal["comment", "docstring", "paragraph", "heading", "list_item", "commit_message", "string"], ...
-        ] = field(
-            default=("comment", "docstring", "paragraph", "list_item", "commit_message"),
-            metadata={"doc": "The kinds of text that are read."},
-        )
-        languages: Mapping[str, bool] = field(
-            default_factory=lambda: {"*": True}, metadata={"doc": "On or off by language id; `*` is all others."}
-        )
-        severity: Level = field(
-            default="information", metadata={"doc": "How a label shows that `severities` does not name."}
-        )
-        severities: Mapping[str, Level] = field(
-            default_factory=lambda: {"neutral": "off"}, metadata={"doc": "How each label shows; off hides it."}
-        )
-        threshold: float = field(default=0.7, metadata={"doc": "The least score that shows.", "min": 0.0, "max": 1.0})
-        thresholds: Mapping[str, float] = field(
-            default_factory=dict, metadata={"doc": "The least score that shows, by label.", "min": 0.0, "max": 1.0}
-        )
-        ignore_labels: tuple[str, ...] = field(
-            default=(), metadata={"doc": "Labels that never show.", "merge": "append"}
-        )
-        messages: Mapping[str, str] = field(
-            default_factory=dict, metadata={"doc": "What to say for a label, in place of the label itself."}
-        )
-        min_words: int = field(default=3, metadata={"doc": "Shorter sentences are not read.", "min": 1})
-        max_sentences: int = field(default=5000, metadata={"doc": "Longer documents are left alone.", "min": 1})
+        enabled: bool = True
+        """Mark sentences by their label."""
+        model: str = field(default="starter:tone", metadata={"scope": "model"})
+        """A text-classification model."""
+        on: tuple[Kind, ...] = ("comment", "docstring", "paragraph", "list_item", "commit_message")
+        """The kinds of text that are read."""
+        languages: Mapping[str, bool] = field(default_factory=lambda: {"*": True})
+        """On or off by language id; `*` is all others."""
+        severity: Level = "information"
+        """How a label shows that `severities` does not name."""
+        severities: Mapping[str, Level] = field(default_factory=dict)
+        """How each label shows; off hides it, as `neutral` is unless it is named here."""
+        threshold: float = field(default=0.7, metadata={"min": 0.0, "max": 1.0})
+        """The least score that shows."""
+        thresholds: Mapping[str, float] = field(default_factory=dict, metadata={"min": 0.0, "max": 1.0})
+        """The least score that shows, by label."""
+        ignore_labels: tuple[str, ...] = field(default=(), metadata={"merge": "append"})
+        """Labels that never show."""
+        messages: Mapping[str, str] = field(default_factory=dict)
+        """What to say for a label, in place of "Reads as …"."""
+        min_words: int = field(default=3, metadata={"min": 1})
+        """Shorter sentences are not read."""
+        max_sentences: int = field(default=5000, metadata={"min": 1})
+        """Documents with more are left alone."""
 
     settings: Settings
 
@@ -179,7 +176,7 @@ def _read(snapshot: Snapshot, settings: Classify.Settings) -> tuple[list[_Senten
 
 
 def _level(label: str, settings: Classify.Settings) -> str:
-    return settings.severities.get(label, settings.severity)
+    return settings.severities.get(label, "off" if label == _NEUTRAL else settings.severity)
 
 
 def _fixes(snapshot: Snapshot, sentence: _Sentence, label: Label) -> list[Action]:
@@ -195,7 +192,7 @@ def _fixes(snapshot: Snapshot, sentence: _Sentence, label: Label) -> list[Action
             arguments={"label": label.label},
         )
     )
-    higher = min(1.0, round(label.score + _STEP / 2, 2))
+    higher = min(1.0, round(label.score + _STEP, 2))
     if "." not in label.label:  # a dot would be taken for a table in the setting's name
         actions.append(
             Action(

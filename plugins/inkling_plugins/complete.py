@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from inkling.api import (
-    ContextFile,
     GenerateRequest,
     GhostText,
     InklingError,
@@ -27,17 +26,15 @@ from inkling.api import (
     command,
     inline_completion,
 )
-from inkling_plugins.completion.context_ring import LINES, ContextRing, chunk_of
-from inkling_plugins.completion.copy_source import Copy, find_copy
 from inkling_plugins.completion.debounce import Debounce, rate_at
 from inkling_plugins.completion.exclude import exclusion
-from inkling_plugins.completion.filters import Rejected, drop_typed_ending, stop_at_repetition
 from inkling_plugins.completion.ghost_cache import Ghost, GhostCache, Place
 from inkling_plugins.completion.present import LOW_CONFIDENCE, Manners, Shown, present
 from inkling_plugins.completion.prompt import place_at, prompt_windows
-from inkling_plugins.completion.reasons import detail
+from inkling_plugins.completion.reasons import Rejected, detail
+from inkling_plugins.completion.repeats import drop_typed_ending, stop_at_repetition
 from inkling_plugins.completion.site import rejects_middle, wants_lines
-from inkling_plugins.globs import path_of
+from inkling_plugins.completion.surroundings import Surroundings, copy_from
 
 _CANCELLED_LINGER_S = 0.25
 """How long a stream outlives its cancelled request: the next keystroke's request comes within this time."""
@@ -45,8 +42,6 @@ _ANSWERED_LINGER_S = 5.0
 """How long it outlives a request that took what there was: the follow-up may take a while."""
 _ONE_LINE_TOKENS = 48
 _DEADLINE_S = 20.0
-_COPY_WINDOW = 200_000
-_CONTEXT_CHARACTERS = 8_000
 
 
 class Complete(Plugin):
@@ -58,47 +53,42 @@ class Complete(Plugin):
     class Settings:
         """The table `[complete]`."""
 
-        enabled: bool = field(default=True, metadata={"doc": "Suggest inline completions."})
-        model: str = field(default="starter:code", metadata={"doc": "A causal language model.", "scope": "model"})
-        quantization: Literal["auto", "none", "int8", "int4", "nf4"] = field(
-            default="auto", metadata={"doc": "How the model's weights are kept."}
-        )
-        max_tokens: int = field(default=128, metadata={"doc": "Tokens of one suggestion.", "min": 1, "max": 2048})
-        multi_line: Literal["auto", "never", "always"] = field(
-            default="auto", metadata={"doc": "Whether a suggestion may have several lines; auto goes by the syntax."}
-        )
-        languages: Mapping[str, bool] = field(
-            default_factory=lambda: {"*": True}, metadata={"doc": "On or off by language id; `*` is all others."}
-        )
-        exclude: tuple[str, ...] = field(
-            default=(), metadata={"doc": "Globs, as in .gitignore, of files to leave alone.", "merge": "append"}
-        )
-        debounce_min_ms: int = field(default=20, metadata={"doc": "The shortest wait after a keystroke.", "min": 0})
-        debounce_max_ms: int = field(default=1000, metadata={"doc": "The longest wait after a keystroke.", "min": 0})
-        min_confidence: float = field(
-            default=0.3,
-            metadata={"doc": "Mean token probability below which nothing is shown.", "min": 0.0, "max": 1.0},
-        )
-        context_chunks: int = field(
-            default=4, metadata={"doc": "Chunks of other open documents that the model sees.", "min": 0, "max": 64}
-        )
-        copy: bool = field(default=True, metadata={"doc": "Suggest what followed the same text in open documents."})
-        copy_alone: int = field(
-            default=48, metadata={"doc": "Matching characters from which a copy needs no model.", "min": 12, "max": 256}
-        )
-        continue_tokens: int = field(
-            default=256, metadata={"doc": 'Tokens that "Continue writing here" writes at most.', "min": 1, "max": 8192}
-        )
+        enabled: bool = True
+        """Suggest inline completions."""
+        model: str = field(default="starter:code", metadata={"scope": "model"})
+        """A causal language model."""
+        quantization: Literal["auto", "none", "int8", "int4", "nf4"] = "auto"
+        """How the model's weights are kept."""
+        max_tokens: int = field(default=128, metadata={"min": 1, "max": 2048})
+        """Tokens of one suggestion, at most."""
+        multi_line: Literal["auto", "never", "always"] = "auto"
+        """Whether a suggestion may have several lines; auto goes by the syntax around the cursor."""
+        languages: Mapping[str, bool] = field(default_factory=lambda: {"*": True})
+        """On or off by language id; `*` is all others."""
+        exclude: tuple[str, ...] = field(default=(), metadata={"merge": "append"})
+        """Globs, as in .gitignore, of files to leave alone."""
+        debounce_min_ms: int = field(default=20, metadata={"min": 0, "max": 10_000})
+        """The shortest wait after a keystroke; it adapts to the typing rhythm and the model's speed."""
+        debounce_max_ms: int = field(default=1000, metadata={"min": 0, "max": 10_000})
+        """The longest wait after a keystroke."""
+        min_confidence: float = field(default=0.3, metadata={"min": 0.0, "max": 1.0})
+        """Mean token probability below which nothing is shown."""
+        context_chunks: int = field(default=4, metadata={"min": 0, "max": 64})
+        """Chunks of other open documents and recent edits that the model sees."""
+        copy: bool = True
+        """Suggest what followed the same text in open documents."""
+        copy_alone: int = field(default=48, metadata={"min": 12, "max": 256})
+        """Matching characters from which a copied line needs no model."""
+        continue_tokens: int = field(default=256, metadata={"min": 1, "max": 8192})
+        """Tokens that "Continue writing here" writes at most."""
 
     settings: Settings
 
     async def start(self) -> None:
         """Begin with an empty memory."""
         self._cache = GhostCache()
-        self._ring = ContextRing()
+        self._surroundings = Surroundings()
         self._debounce = Debounce()
-        self._seen: set[str] = set()
-        self._last: tuple[Snapshot, Position] | None = None
         self._shown: tuple[Place, str] | None = None
 
     async def stop(self) -> None:
@@ -186,13 +176,15 @@ class Complete(Plugin):
     async def _begin(self, snapshot: Snapshot, position: Position, place: Place, settings: Settings) -> Ghost:
         """A new suggestion: a copy that can stand alone, else a stream from the model."""
         lines = self._manners(place, settings).lines
-        copy = await asyncio.to_thread(self._copy, snapshot, position, 4 if lines else 1) if settings.copy else None
+        others, copy = self._others(), None
+        if settings.copy:
+            copy = await asyncio.to_thread(copy_from, snapshot, position, others, 4 if lines else 1)
         if copy is not None and copy.matched >= settings.copy_alone and 2 * copy.votes > copy.places:
             ghost = Ghost.copied(place, copy)
             if isinstance(present(copy.text, 0, True, place.site, Manners(lines, 0.0), ghost.confidence), Shown):
                 self._cache.add(ghost)
                 return ghost
-        await asyncio.to_thread(self._look_around, snapshot, position)
+        self._surroundings.visit(snapshot, position.line, others)
         site = place.site
         stop = ("\n\n", *(["\n" + site.line_below] if len(site.line_below.strip()) > 8 else [])) if lines else ("\n",)
         most = settings.max_tokens if lines else min(settings.max_tokens, _ONE_LINE_TOKENS)
@@ -241,14 +233,9 @@ class Complete(Plugin):
 
     def _agreed_copy(self, ghost: Ghost) -> Shown | None:
         """An unsure model that begins as a copy does makes the copy good enough to show."""
-        copy = ghost.copy
-        if copy is None:
+        if ghost.copy is None or not ghost.copy.agrees(ghost.text):
             return None
-        line = copy.text.strip("\n").partition("\n")[0]
-        said = ghost.text.strip("\n").partition("\n")[0]
-        same = next((i for i, (a, b) in enumerate(zip(line, said, strict=False)) if a != b), min(len(line), len(said)))
-        if same < max(4, len(said) // 2):
-            return None
+        line = ghost.copy.text.strip("\n").partition("\n")[0]
         view = present(line, 0, True, ghost.origin.site, Manners(False, 0.0), lambda start, end: 1.0)
         return view if isinstance(view, Shown) else None
 
@@ -269,13 +256,12 @@ class Complete(Plugin):
         self, snapshot: Snapshot, position: Position, settings: Settings, *, max_tokens: int, stop: tuple[str, ...]
     ) -> GenerateRequest:
         before, after = prompt_windows(snapshot, position)
-        chunks = self._ring.select(snapshot.uri, before[-4000:], _CONTEXT_CHARACTERS)
-        chunks = chunks[-settings.context_chunks :] if settings.context_chunks else []
+        context = self._surroundings.context(snapshot.uri, before[-4000:], settings.context_chunks)
         return GenerateRequest(
             model=settings.model,
             prompt=before,
             suffix=after,
-            context=tuple(ContextFile(path_of(chunk.uri).rpartition("/")[2], chunk.text) for chunk in chunks),
+            context=context,
             max_tokens=max_tokens,
             stop=stop,
             deadline_s=_DEADLINE_S,
@@ -284,38 +270,9 @@ class Complete(Plugin):
             priority=Priority.COMPLETION,
         )
 
-    def _look_around(self, snapshot: Snapshot, position: Position) -> None:
-        """Keep the ring: the place that the user came from, and the head of each document opened since."""
-        others = [o for o in self.editor.documents() if exclusion(o.uri, self.settings.exclude) is None]
-        open_uris = {snapshot.uri, *(other.uri for other in others)}
-        self._ring.drop(keep=open_uris)
-        self._seen &= open_uris
-        for other in others:
-            if other.uri not in self._seen and other.uri != snapshot.uri:
-                self._remember(other, 0)
-        if self._last is not None:
-            last, place = self._last
-            if last.uri in open_uris and (last.uri != snapshot.uri or abs(place.line - position.line) > LINES):
-                self._remember(last, place.line)
-        self._last = snapshot, position
-
-    def _remember(self, snapshot: Snapshot, line: int) -> None:
-        self._seen.add(snapshot.uri)
-        first = line // LINES * LINES
-        lines = [snapshot.line(i) for i in range(first, min(first + LINES, snapshot.line_count))]
-        chunk = chunk_of(snapshot.uri, lines)
-        if chunk is not None and len(chunk.text) <= _CONTEXT_CHARACTERS // 2:
-            self._ring.add(chunk)
-
-    def _copy(self, snapshot: Snapshot, position: Position, lines: int) -> Copy | None:
-        offset = snapshot.offset(position)
-        texts = [snapshot.slice(offset, offset + _COPY_WINDOW)]
-        texts += [
-            other.slice(0, _COPY_WINDOW)
-            for other in sorted(self.editor.documents(), key=lambda other: other.language != snapshot.language)
-            if other.uri != snapshot.uri and exclusion(other.uri, self.settings.exclude) is None
-        ]
-        return find_copy(snapshot.slice(offset - _COPY_WINDOW, offset), texts, lines=lines)
+    def _others(self) -> list[Snapshot]:
+        """The other open documents, without those that no model may see."""
+        return [other for other in self.editor.documents() if exclusion(other.uri, self.settings.exclude) is None]
 
 
 def _untyped(rest: str, place: Place) -> str:

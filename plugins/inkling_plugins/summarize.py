@@ -42,19 +42,16 @@ class Summarize(Plugin):
     class Settings:
         """The table `[summarize]`."""
 
-        enabled: bool = field(default=True, metadata={"doc": "Offer summaries."})
-        model: str = field(
-            default="starter:summary",
-            metadata={
-                "doc": "`starter:summary` chooses key sentences; a seq2seq or causal model writes its own.",
-                "scope": "model",
-            },
-        )
-        max_sentences: int = field(default=3, metadata={"doc": "Sentences of a summary.", "min": 1, "max": 20})
-        max_tokens: int = field(default=128, metadata={"doc": "Tokens that a model writes at most.", "min": 8})
-        chunk_characters: int = field(
-            default=6000, metadata={"doc": "Longer text is summarized in parts of this length.", "min": 500}
-        )
+        enabled: bool = True
+        """Offer summaries."""
+        model: str = field(default="starter:summary", metadata={"scope": "model"})
+        """`starter:summary` chooses key sentences; a seq2seq or causal model writes its own."""
+        max_sentences: int = field(default=3, metadata={"min": 1, "max": 20})
+        """Sentences of a summary."""
+        max_tokens: int = field(default=128, metadata={"min": 8, "max": 4096})
+        """Tokens that a model writes at most."""
+        chunk_characters: int = field(default=6000, metadata={"min": 500})
+        """Longer text is summarized in parts of this length."""
 
     settings: Settings
 

@@ -40,25 +40,20 @@ class TokenCount(Plugin):
     class Settings:
         """The table `[token_count]`."""
 
-        model: str = field(
-            default="starter:code", metadata={"doc": "The model whose tokenizer counts.", "scope": "model"}
-        )
-        hover: bool = field(default=True, metadata={"doc": "Show counts on hover."})
-        lens: Literal["auto", "always", "never"] = field(
-            default="auto",
-            metadata={"doc": "The count above the first line; auto: files with a budget or above `lens_share`."},
-        )
-        lens_share: float = field(
-            default=0.5, metadata={"doc": "Share of the model's context window that makes a file large.", "min": 0.0}
-        )
+        model: str = field(default="starter:code", metadata={"scope": "model"})
+        """The model whose tokenizer counts."""
+        hover: bool = True
+        """Show counts on hover."""
+        lens: Literal["auto", "always", "never"] = "auto"
+        """The count above the first line; auto: files with a budget, and those above `lens_share`."""
+        lens_share: float = field(default=0.5, metadata={"min": 0.0})
+        """The share of the model's context window that makes a file large."""
         budgets: Mapping[str, int] = field(
-            default_factory=lambda: {"*.prompt": 4000, "*.prompt.md": 4000, "*.prompt.txt": 4000},
-            metadata={"doc": "Most tokens of a document, by glob; the last glob that matches counts.", "min": 0},
+            default_factory=lambda: {"*.prompt": 4000, "*.prompt.md": 4000, "*.prompt.txt": 4000}, metadata={"min": 0}
         )
-        block_budget: int = field(
-            default=0,
-            metadata={"doc": "Most tokens of a ```` ```prompt ```` block in a document; 0 is no limit.", "min": 0},
-        )
+        """The most tokens of a document, by glob; the last glob that matches counts."""
+        block_budget: int = field(default=0, metadata={"min": 0})
+        """The most tokens of a block fenced as `prompt` inside a document; 0 is no limit."""
 
     settings: Settings
 

@@ -31,6 +31,12 @@ class Copy:
     votes: int = 1
     places: int = 1
 
+    def agrees(self, said: str) -> bool:
+        """True when a model's text begins as this does, far enough to count as a second opinion."""
+        line, other = (text.strip("\n").partition("\n")[0] for text in (self.text, said))
+        needed = max(4, len(other) // 2)
+        return len(line) >= needed and line[:needed] == other[:needed]
+
 
 def find_copy(before: str, texts: Sequence[str], *, lines: int = 1) -> Copy | None:
     """The best continuation of `before` out of itself and the other `texts`, most relevant first, or None.

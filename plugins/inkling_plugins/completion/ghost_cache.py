@@ -17,8 +17,8 @@ from dataclasses import dataclass
 
 from inkling.api import Chunk
 from inkling_plugins.completion.copy_source import Copy
-from inkling_plugins.completion.filters import Rejected
 from inkling_plugins.completion.present import Shown
+from inkling_plugins.completion.reasons import Rejected
 from inkling_plugins.completion.site import Site
 
 _MOST_GHOSTS = 24

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from inkling_plugins.completion.filters import MULTI_LINE, SINGLE_LINE, Rejected, apply
+from inkling_plugins.completion.filters import MULTI_LINE, SINGLE_LINE, apply
+from inkling_plugins.completion.reasons import Rejected
 from inkling_plugins.completion.site import Site
 
 LOW_CONFIDENCE = "low-confidence"

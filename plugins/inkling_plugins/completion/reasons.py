@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 _DETAILS = {
     "disabled": "Completion is off: [complete] enabled = false.",
     "language-off": "Completion is off for this language: see [complete] languages.",
@@ -17,6 +19,13 @@ _DETAILS = {
     "unmatched-bracket": "The suggestion closed a bracket that nothing had opened.",
     "superseded": "A newer request took its place.",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A filter's verdict: nothing worth showing is left, and why."""
+
+    reason: str
 
 
 def detail(reason: str) -> str:

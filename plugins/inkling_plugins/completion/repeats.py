@@ -1,0 +1,99 @@
+"""Filters about repetition: of what follows the cursor, of what stands above it, and of the text itself."""
+
+from __future__ import annotations
+
+import re
+
+from inkling_plugins.completion.brackets import CLOSERS
+from inkling_plugins.completion.reasons import Rejected
+from inkling_plugins.completion.site import Site
+
+_REPEATED_ENDING = (re.compile(r"(.{3,}?)\1{5,}$", re.DOTALL), re.compile(r"(.{10,}?)\1{3,}$", re.DOTALL))
+_NEAR = 0.05
+"""Share of characters that may differ between texts that count as the same."""
+
+
+def stop_at_suffix(text: str, site: Site) -> str | Rejected:
+    """Stop where the text begins to repeat what follows the cursor."""
+    below = [line for line in site.after.split("\n")[1:] if line.strip()][:3]
+    rest = site.line_after.strip()
+    visible = [line for line in text.split("\n") if line.strip()]
+    if not visible:
+        return text
+    if rest and text.strip() == rest:
+        return Rejected("duplicate-of-suffix")
+    if below and site.line_before.strip() == "" and near("\n".join(visible[:3]), "\n".join(below[: len(visible[:3])])):
+        return Rejected("duplicate-of-suffix")
+    if not below:
+        return text
+    lines = text.split("\n")
+    for index, line in enumerate(lines):
+        short = len(line.strip()) <= 2
+        if index and line.strip() and (line.rstrip() == below[0].rstrip() if short else near(line, below[0])):
+            return "\n".join(lines[:index])
+    return text
+
+
+def drop_typed_ending(text: str, site: Site) -> str | Rejected:
+    """Cut an ending that stands right of the cursor already: `foo(bar|)` needs `baz`, not `baz)`."""
+    rest = site.line_after.rstrip()
+    first, newline, more = text.partition("\n")
+    if not rest.strip() or (newline and more.strip()):
+        return text
+    for size in range(min(len(rest), len(first)), 0, -1):
+        if first.endswith(rest[:size]) and (size == len(rest) or rest[:size].strip() in (*CLOSERS, '"', "'", "`")):
+            kept = first[:-size]
+            return kept if kept.strip() else Rejected("duplicate-of-suffix")
+    return text
+
+
+def drop_echo(text: str, site: Site) -> str | Rejected:
+    """Refuse a line that repeats the line above, or lines that repeat the lines above."""
+    if site.line_before.strip():
+        whole = site.line_before + text.split("\n")[0]
+        repeats = whole.strip() == site.line_above.strip() and len(whole.strip()) > 8
+        return Rejected("duplicate-of-line-above") if repeats else text
+    above = [line.strip() for line in site.before.split("\n")[:-1] if line.strip()]
+    lines = [line.strip() for line in text.split("\n") if line.strip()][:3]
+    if lines and len("".join(lines)) > 8 and above[-len(lines) :] == lines:
+        return Rejected("duplicate-of-line-above")
+    return text
+
+
+def stop_at_repetition(text: str, site: Site) -> str | Rejected:
+    """Stop where a model has begun to go round in circles."""
+    for pattern in _REPEATED_ENDING:
+        match = pattern.search(text)
+        if match is not None and match[1].strip():
+            kept = text[: match.start()].rstrip()
+            return kept if len(kept.strip()) > len(match[1]) else Rejected("repetition")
+    lines = text.split("\n")
+    for index in range(2, len(lines)):
+        same = lines[index].strip()
+        if len(same) > 2 and same == lines[index - 1].strip() == lines[index - 2].strip():
+            return "\n".join(lines[: index - 1])
+    return text
+
+
+def near(a: str, b: str) -> bool:
+    """True when two texts are the same but for white space around them and one character in twenty."""
+    a, b = a.strip(), b.strip()
+    if a == b:
+        return True
+    bound = int(max(len(a), len(b)) * _NEAR)
+    return bound > 0 and abs(len(a) - len(b)) <= bound and edit_distance(a, b, bound) <= bound
+
+
+def edit_distance(a: str, b: str, bound: int) -> int:
+    """Levenshtein's distance, or `bound + 1` as soon as it is known to be more."""
+    row = list(range(len(b) + 1))
+    for i, x in enumerate(a, 1):
+        low, high = max(1, i - bound), min(len(b), i + bound)
+        above, row = row, [bound + 1] * (len(b) + 1)
+        if low == 1:
+            row[0] = i
+        for j in range(low, high + 1):
+            row[j] = min(above[j] + 1, row[j - 1] + 1, above[j - 1] + (x != b[j - 1]))
+        if min(row[max(0, low - 1) : high + 1]) > bound:
+            return bound + 1
+    return min(row[len(b)], bound + 1)

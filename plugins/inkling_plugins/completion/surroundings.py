@@ -1,0 +1,63 @@
+"""What other open documents and recent edits give: context for the model, and lines to copy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from inkling.api import ContextFile, Position, Snapshot
+from inkling_plugins.completion.context_ring import LINES, ContextRing, chunk_of
+from inkling_plugins.completion.copy_source import Copy, find_copy
+from inkling_plugins.globs import path_of
+
+_COPY_WINDOW = 200_000
+_CONTEXT_CHARACTERS = 8_000
+_CHUNK_CHARACTERS = 4_000
+
+
+class Surroundings:
+    """Remembers where the user has been. `others` are the documents that may be shown to a model, newest first."""
+
+    def __init__(self) -> None:
+        self._ring = ContextRing()
+        self._seen: set[str] = set()
+        self._last: tuple[Snapshot, int] | None = None
+
+    def visit(self, snapshot: Snapshot, line: int, others: Sequence[Snapshot]) -> None:
+        """The user works at `line` now: keep the place before, and the head of each document opened since."""
+        open_uris = {snapshot.uri, *(other.uri for other in others)}
+        self._ring.drop(keep=open_uris)
+        self._seen &= open_uris
+        for other in reversed(others):
+            if other.uri not in self._seen and other.uri != snapshot.uri:
+                self._keep(other, 0)
+        if self._last is not None:
+            last, place = self._last
+            if last.uri in open_uris and (last.uri != snapshot.uri or abs(place - line) > LINES):
+                self._keep(last, place)
+        self._last = snapshot, line
+
+    def context(self, uri: str, near_cursor: str, most: int) -> tuple[ContextFile, ...]:
+        """At most `most` chunks for a cursor in `uri`, in an order that changes seldom."""
+        chunks = self._ring.select(uri, near_cursor, _CONTEXT_CHARACTERS)[-most:] if most else []
+        return tuple(ContextFile(path_of(chunk.uri).rpartition("/")[2], chunk.text) for chunk in chunks)
+
+    def _keep(self, snapshot: Snapshot, line: int) -> None:
+        self._seen.add(snapshot.uri)
+        first = min(line, snapshot.line_count - 1) // LINES * LINES
+        lines = [snapshot.line(number) for number in range(first, min(first + LINES, snapshot.line_count))]
+        chunk = chunk_of(snapshot.uri, lines)
+        if chunk is not None and len(chunk.text) <= _CHUNK_CHARACTERS:
+            self._ring.add(chunk)
+
+
+def copy_from(snapshot: Snapshot, position: Position, others: Sequence[Snapshot], lines: int) -> Copy | None:
+    """What followed the same text elsewhere in the document or in `others`; those in the same language come first."""
+    offset = snapshot.offset(position)
+    texts = [snapshot.slice(offset, offset + _COPY_WINDOW)]
+    texts += [
+        other.slice(0, _COPY_WINDOW)
+        for other in sorted(others, key=lambda other: other.language != snapshot.language)
+        if other.uri != snapshot.uri
+    ]
+    copy = find_copy(snapshot.slice(offset - _COPY_WINDOW, offset), texts, lines=lines)
+    return None if copy is None else Copy(copy.text.replace("\r", ""), copy.matched, copy.votes, copy.places)
