@@ -172,6 +172,6 @@ def _script(model: str) -> dict[str, str]:
     return dict(parse_qsl(model.partition("?")[2]))
 
 
-def create_backend() -> Backend:
-    """For `INKLING_ENGINE_BACKEND`."""
+def create_backend(*, device: str, threads: int) -> Backend:
+    """For `INKLING_ENGINE_BACKEND`; called as the real one is."""
     return FakeBackend()

@@ -14,6 +14,7 @@ import psutil
 
 from inkling.engine.backend import Backend, LoadedModel
 from inkling.engine.events import EventHub
+from inkling.engine.models.memory import available_bytes
 from inkling.engine.protocol import EngineEvent, ModelState
 from inkling.engine.settings import EngineSettings
 from inkling.engine.worker import ModelWorker, Yielding, as_inkling_error
@@ -24,6 +25,8 @@ log = logging.getLogger(__name__)
 _MIB = 1024 * 1024
 _PROGRESS_STEP = 0.02
 _FAILED_KEPT = 32
+_SHORT = 0.04
+"""Of the machine's memory: with less than this available, an idle model is unloaded."""
 
 Key = tuple[str, str, str]
 
@@ -162,7 +165,7 @@ class ModelPool:
         """Bytes that a new model may take; None when host memory is not what bounds it."""
         if self._settings.device.startswith(("cuda", "mps")) and not self._settings.memory_budget_mb:
             return None
-        available = psutil.virtual_memory().available
+        available = available_bytes()
         used = self.resident_bytes
         if self._budget is None:
             self._budget = self._settings.memory_budget_mb * _MIB or int(0.7 * (available + used))
@@ -213,8 +216,7 @@ class ModelPool:
             worker = slot.worker
             if slot.state.state == "ready" and worker and now - worker.last_used > self._settings.unload_seconds:
                 await self._unload(slot)
-        memory = psutil.virtual_memory()
-        if memory.available < 0.04 * memory.total:
+        if available_bytes() < _SHORT * psutil.virtual_memory().total:
             await self._unload_least_recent()
 
     async def close(self, wait_s: float = 2.0) -> None:

@@ -205,7 +205,6 @@ def engine_environment(settings: EngineSettings, environment: Mapping[str, str])
         "PYTHONSAFEPATH": "1",
         "HF_HUB_OFFLINE": "1" if settings.offline else "0",
         "TRANSFORMERS_OFFLINE": "1" if settings.offline else "0",
-        "INKLING_DEVICE": settings.device,
     }
     threads = str(settings.threads or _cores())
     if settings.threads or "OMP_NUM_THREADS" not in environment:

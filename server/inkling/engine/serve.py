@@ -209,7 +209,7 @@ class _Process:
         hub = EventHub()
         stopping, accepting = asyncio.Event(), asyncio.Event()
         app = create_app(
-            backend_factory(),
+            backend_factory(self.settings),
             self.settings,
             hub=hub,
             shutdown=stopping.set,
@@ -300,13 +300,14 @@ def _uvicorn_server(app: Any, accepting: asyncio.Event) -> Any:
     )
 
 
-def backend_factory() -> Callable[[], Any]:
+def backend_factory(settings: EngineSettings) -> Callable[[], Any]:
     """A function that imports and makes the model side; it is called on a thread, after the engine is ready."""
     module, _, name = os.environ.get(BACKEND_VARIABLE, DEFAULT_BACKEND).partition(":")
 
     def create() -> Any:
         try:
-            return getattr(importlib.import_module(module), name)()
+            make = getattr(importlib.import_module(module), name)
+            return make(device=settings.device, threads=settings.threads)
         except (ImportError, AttributeError) as error:
             raise InklingError(
                 "engine-broken",
