@@ -256,15 +256,17 @@ def without_surrogates(text: str) -> str:
 
 
 def _within(text: str, units: int, offset: int, *, utf8: bool) -> tuple[int, int]:
-    for index, char in enumerate(text):
-        code = ord(char)
-        size = (
-            (1 if code < 0x80 else 2 if code < 0x800 else 3 if code < 0x10000 else 4) if utf8 else 1 + (code > 0xFFFF)
-        )
-        if units < size:
-            return offset + index, units
-        units -= size
-    return offset + len(text), 0
+    """`Rope.offset_of` inside a leaf that begins at `offset`."""
+    inside = 0
+    if utf8:
+        data = text.encode("utf-8", "surrogatepass")
+        while units < len(data) and data[units] & 0xC0 == 0x80:
+            units, inside = units - 1, inside + 1
+        return offset + len(data[:units].decode("utf-8", "surrogatepass")), inside
+    data = text.encode("utf-16-le", "surrogatepass")
+    if 0 < units < len(data) // 2 and data[2 * units + 1] & 0xFC == 0xDC and data[2 * units - 1] & 0xFC == 0xD8:
+        units, inside = units - 1, 1
+    return offset + len(data[: 2 * units].decode("utf-16-le", "surrogatepass")), inside
 
 
 def _leaves(text: str) -> list[Leaf]:
@@ -369,3 +371,34 @@ def _collect(node: Node, start: int, end: int, parts: list[str]) -> None:
         _collect(node.left, start, min(end, size), parts)
     if end > size:
         _collect(node.right, start - size, end - size, parts)
+
+
+def difference(old: Rope, new: Rope) -> tuple[int, int, int]:
+    """Where two ropes differ: `old[start:old_end]` became `new[start:new_end]`. Cheap where they share leaves."""
+    before, after = list(old.leaves()), list(new.leaves())
+    start = first = 0
+    shortest = min(len(before), len(after))
+    while first < shortest and before[first] is after[first]:
+        start += before[first].chars
+        first += 1
+    tail = last = 0
+    while last < shortest - first and before[-1 - last] is after[-1 - last]:
+        tail += before[-1 - last].chars
+        last += 1
+    left = "".join([leaf.text for leaf in before[first : len(before) - last]])
+    right = "".join([leaf.text for leaf in after[first : len(after) - last]])
+    same = _common(left, right)
+    rest = _common(left[same:][::-1], right[same:][::-1])
+    return start + same, start + len(left) - rest, start + len(right) - rest
+
+
+def _common(left: str, right: str) -> int:
+    """Length of the common beginning, by bisection: comparing slices is far cheaper than a loop over characters."""
+    low, high = 0, min(len(left), len(right))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if left[low:middle] == right[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
+
+Span = tuple[int, int]
+"""Half-open, in code points."""
 
 
 class SegmentKind(StrEnum):
@@ -12,12 +16,14 @@ class SegmentKind(StrEnum):
 
     COMMENT = "comment"
     DOCSTRING = "docstring"
+    """A Python string statement, or a documentation comment such as `/** */` and `///`."""
     PARAGRAPH = "paragraph"
     SENTENCE = "sentence"
     STRING = "string"
     HEADING = "heading"
     LIST_ITEM = "list_item"
     FUNCTION = "function"
+    CLASS = "class"
     SECTION = "section"
     """A Markdown heading with what follows it, up to the next heading of its level or above."""
     COMMIT_MESSAGE = "commit_message"
@@ -29,7 +35,7 @@ class Segment:
 
     The clean text has no comment markers, decoration, quotes or indentation, and `\\n` between its lines. `runs` says
     where it comes from: pairs (offset in the clean text, offset in the document), each the start of a stretch that was
-    taken over unchanged, in order.
+    taken over unchanged, in order; empty when the whole text was.
     """
 
     kind: SegmentKind
@@ -38,15 +44,74 @@ class Segment:
     text: str
     runs: tuple[tuple[int, int], ...] = field(default=(), repr=False)
 
-    def to_document(self, start: int, end: int) -> tuple[int, int]:
+    def to_document(self, start: int, end: int) -> Span:
         """The document's span of `[start, end)` of the clean text, from its first character to its last."""
         start = min(max(start, 0), len(self.text))
         end = min(max(end, start), len(self.text))
-        first = self._place(start) if start < len(self.text) else self._place(start - 1) + 1 if start else self.start
-        return first, max(first, self._place(end - 1) + 1) if end > start else first
+        if end > start:
+            return self._place(start), self._place(end - 1) + 1
+        if not self.text:
+            return self.start, self.start
+        place = self._place(start) if start < len(self.text) else self._place(start - 1) + 1
+        return place, place
+
+    def part(self, kind: SegmentKind, start: int, end: int) -> Segment:
+        """The stretch `[start, end)` of the clean text as a segment of its own; newlines in it become spaces."""
+        first, last = self.to_document(start, end)
+        runs = [
+            (max(clean, start) - start, document + max(0, start - clean))
+            for clean, document in self._runs_in(start, end)
+        ]
+        return Segment(kind, first, last, self.text[start:end].replace("\n", " "), tuple(runs))
+
+    def _runs_in(self, start: int, end: int) -> Iterable[tuple[int, int]]:
+        runs = self.runs or ((0, self.start),)
+        first = bisect_right(runs, start, key=lambda run: run[0]) - 1
+        last = bisect_right(runs, max(start, end - 1), key=lambda run: run[0])
+        return runs[first:last]
 
     def _place(self, offset: int) -> int:
         if not self.runs:
             return self.start + offset
         clean, document = self.runs[bisect_right(self.runs, offset, key=lambda run: run[0]) - 1]
         return document + offset - clean
+
+
+Pieces = tuple[tuple[str, int], ...]
+"""Clean text in pieces: each piece, and the offset in the raw text that it stands for."""
+
+
+def assemble(kind: SegmentKind, start: int, end: int, pieces: Pieces, base: int) -> Segment:
+    """A segment from pieces of the raw text that begins at `base` in the document."""
+    runs: list[tuple[int, int]] = []
+    length, next_place = 0, -1
+    for piece, place in pieces:
+        if place != next_place:
+            runs.append((length, base + place))
+        length += len(piece)
+        next_place = place + len(piece)
+    return Segment(kind, start, end, "".join([piece for piece, _ in pieces]), tuple(runs))
+
+
+def joined(raw: str, spans: Iterable[Span | None]) -> Pieces:
+    """Pieces from the content spans of consecutive lines, `\\n` between them; None or an empty span is a blank line.
+
+    Blank lines at either end are left out, and runs of them become one. Each `\\n` stands for the character that ends
+    its line.
+    """
+    pieces: list[tuple[str, int]] = []
+    blank = False
+    for span in spans:
+        if span is None or span[0] >= span[1]:
+            blank = bool(pieces)
+            continue
+        start, end = span
+        if pieces:
+            last = pieces[-1][1] + len(pieces[-1][0])
+            place = min((i for i in (raw.find("\n", last, start), raw.find("\r", last, start)) if i >= 0), default=last)
+            pieces.append(("\n", place))
+            if blank:
+                pieces.append(("\n", place))
+        pieces.append((raw[start:end], start))
+        blank = False
+    return tuple(pieces)

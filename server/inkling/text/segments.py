@@ -2,40 +2,60 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from weakref import WeakKeyDictionary
 
-from inkling.text.position import Position
-from inkling.text.segment import Segment, SegmentKind
+from inkling.text.block import block_at
+from inkling.text.clean import clean_lines
+from inkling.text.code import code_segments, paragraph_spans
+from inkling.text.commit import commit_segments
+from inkling.text.languages import COMMIT, MARKDOWN, SYNTAXES
+from inkling.text.markdown import PARSE_LIMIT as MARKDOWN_LIMIT
+from inkling.text.markdown import markdown_segments
+from inkling.text.segment import Segment, SegmentKind, assemble
+from inkling.text.sentence import sentences
 from inkling.text.snapshot import Snapshot
-
-_PARAGRAPH = re.compile(r"\S[^\r\n]*(?:(?:\r\n|\r|\n)(?![ \t]*(?:[\r\n]|\Z))[^\r\n]*)*")
 
 _found: WeakKeyDictionary[Snapshot, tuple[Segment, ...]] = WeakKeyDictionary()
 
 
 def segments(snapshot: Snapshot, kinds: Iterable[SegmentKind]) -> tuple[Segment, ...]:
-    """The segments of the given kinds, in document order. Computed once per snapshot, which is never kept alive."""
+    """The segments of the given kinds, in document order; `SENTENCE` gives those of all prose in the document.
+
+    Code yields comments, docstrings, strings, functions and classes; Markdown headings, paragraphs, list items and
+    sections; a commit message itself, its subject as a heading and its paragraphs; any other text paragraphs. Computed
+    once per snapshot, which the cache does not keep alive.
+    """
     every = _found.get(snapshot)
     if every is None:
-        every = _found[snapshot] = tuple(
-            Segment(SegmentKind.PARAGRAPH, m.start(), m.end(), m.group()) for m in _PARAGRAPH.finditer(snapshot.text)
-        )
+        every = _found[snapshot] = _segments(snapshot)
     wanted = frozenset(kinds)
-    return tuple(segment for segment in every if segment.kind in wanted)
+    found = [segment for segment in every if segment.kind in wanted]
+    if SegmentKind.SENTENCE in wanted:
+        found += [sentence for segment in every if segment.kind in PROSE for sentence in sentences(segment)]
+        found.sort(key=lambda segment: segment.start)
+    return tuple(found)
 
 
-def block_at(snapshot: Snapshot, position: Position) -> Segment | None:
-    """The smallest paragraph, comment, docstring, function or section around the position."""
-    offset = snapshot.offset(position)
-    blocks = segments(snapshot, (SegmentKind.PARAGRAPH,))
-    return min((b for b in blocks if b.start <= offset <= b.end), key=lambda b: b.end - b.start, default=None)
+PROSE = frozenset(
+    {SegmentKind.COMMENT, SegmentKind.DOCSTRING, SegmentKind.PARAGRAPH, SegmentKind.HEADING, SegmentKind.LIST_ITEM}
+)
+"""The kinds whose texts are prose and do not overlap."""
 
 
-def sentences(segment: Segment) -> tuple[Segment, ...]:
-    """The sentences of a segment, as segments of the same document."""
-    return (Segment(SegmentKind.SENTENCE, segment.start, segment.end, segment.text, segment.runs),)
+def _segments(snapshot: Snapshot) -> tuple[Segment, ...]:
+    language = snapshot.language
+    if language in COMMIT:
+        return commit_segments(snapshot.text)
+    if language in MARKDOWN and len(snapshot) <= MARKDOWN_LIMIT:
+        return markdown_segments(snapshot.text)
+    if language in SYNTAXES:
+        return code_segments(snapshot)
+    text = snapshot.text
+    return tuple(
+        assemble(SegmentKind.PARAGRAPH, start, end, clean_lines(text[start:end]), start)
+        for start, end in paragraph_spans(text)
+    )
 
 
-__all__ = ["Segment", "SegmentKind", "block_at", "segments", "sentences"]
+__all__ = ["PROSE", "Segment", "SegmentKind", "block_at", "segments", "sentences"]

@@ -1,0 +1,127 @@
+"""The block around the cursor, found without segmenting the document: its cost does not grow with the text."""
+
+from __future__ import annotations
+
+import re
+
+from tree_sitter import Node
+
+from inkling.text.clean import clean_lines
+from inkling.text.code import make, merge_comments, paragraph_spans, scanner
+from inkling.text.grammar import SyntaxTree, parse
+from inkling.text.languages import GRAMMARS, MARKDOWN, SYNTAXES
+from inkling.text.lines import line_spans
+from inkling.text.position import Position
+from inkling.text.segment import Segment, SegmentKind, Span, assemble
+from inkling.text.snapshot import Snapshot
+
+REACH = 32 * 1024
+"""Code points looked at on each side of the cursor where there is no tree."""
+_HEADING = re.compile(r" {0,3}(#{1,6})[ \t]")
+_FENCE = re.compile(r"[ \t>]*(```|~~~)")
+
+
+def block_at(snapshot: Snapshot, position: Position) -> Segment | None:
+    """The block that the position lies in or touches; None on a blank line.
+
+    In code: a comment, docstring or string of several lines, else the innermost function, else class, else the lines
+    between blank lines. In Markdown: the section under a heading, or a paragraph. Elsewhere a paragraph.
+    """
+    offset = snapshot.offset(position)
+    tree = parse(snapshot)
+    if tree is not None and (found := _in_tree(snapshot, tree, offset)) is not None:
+        return found
+    base, text = window(snapshot, offset)
+    if snapshot.language in SYNTAXES and tree is None and (comment := _scanned(text, snapshot.language, offset - base)):
+        return _moved(make(text, SegmentKind.COMMENT, *comment), base)
+    for start, end in paragraph_spans(text):
+        if start <= offset - base <= end:
+            if snapshot.language in MARKDOWN and (section := _section(text, offset - base)):
+                start, end = section
+                return Segment(SegmentKind.SECTION, base + start, base + end, text[start:end])
+            pieces = clean_lines(text[start:end])
+            return assemble(SegmentKind.PARAGRAPH, base + start, base + end, pieces, base + start)
+    return None
+
+
+def window(snapshot: Snapshot, offset: int) -> tuple[int, str]:
+    """The text within `REACH` of an offset, begun at a line start where one is in reach, and where it begins."""
+    base = max(0, offset - REACH)
+    if base:
+        line = snapshot.rope.line_at(base)
+        if line + 1 < snapshot.line_count and (start := snapshot.rope.line_span(line + 1)[0]) <= offset:
+            base = start
+    return base, snapshot.slice(base, offset + REACH)
+
+
+def _in_tree(snapshot: Snapshot, tree: SyntaxTree, offset: int) -> Segment | None:
+    grammar = GRAMMARS[tree.language]
+    here, before = tree.node_at(offset, offset), tree.node_at(max(0, offset - 1), offset)
+    for node in (here, before):
+        if node is not None and node.type in grammar.comments:
+            start, end = _comment_run(snapshot.text, tree, node, grammar.comments)
+            return _nonempty(make(snapshot.text, SegmentKind.COMMENT, start, end))
+    return _enclosing(snapshot, tree, here) or _enclosing(snapshot, tree, before)
+
+
+def _enclosing(snapshot: Snapshot, tree: SyntaxTree, node: Node | None) -> Segment | None:
+    grammar = GRAMMARS[tree.language]
+    outer: Node | None = None
+    while node is not None:
+        start, end = tree.span(node)
+        if node.type in grammar.strings and snapshot.position(start).line < snapshot.position(end).line:
+            docstring = node.parent is not None and node.parent.type == "expression_statement"
+            return _nonempty(
+                make(snapshot.text, SegmentKind.DOCSTRING if docstring else SegmentKind.STRING, start, end)
+            )
+        if node.type in grammar.functions:
+            return make(snapshot.text, SegmentKind.FUNCTION, start, end)
+        if outer is None and node.type in grammar.classes:
+            outer = node
+        node = node.parent
+    return make(snapshot.text, SegmentKind.CLASS, *tree.span(outer)) if outer is not None else None
+
+
+def _comment_run(text: str, tree: SyntaxTree, node: Node, comments: tuple[str, ...]) -> Span:
+    """The comment's span, with the neighbours that make one block with it."""
+    spans, first, last = [tree.span(node)], node.prev_sibling, node.next_sibling
+    while first is not None and first.type in comments:
+        spans.insert(0, tree.span(first))
+        first = first.prev_sibling
+    while last is not None and last.type in comments:
+        spans.append(tree.span(last))
+        last = last.next_sibling
+    at = tree.span(node)[0]
+    return next((start, end) for start, end in merge_comments(text, spans) if start <= at <= end)
+
+
+def _scanned(text: str, language: str, offset: int) -> Span | None:
+    comments = [match.span() for match in scanner(language).finditer(text) if match["comment"] is not None]
+    return next((span for span in merge_comments(text, comments) if span[0] <= offset <= span[1]), None)
+
+
+def _section(text: str, offset: int) -> Span | None:
+    """The Markdown section whose heading line holds the offset."""
+    level, start, end, fenced = 0, 0, 0, False
+    for first, last in line_spans(text):
+        if _FENCE.match(text, first, last):
+            fenced = not fenced
+        heading = None if fenced else _HEADING.match(text, first, last)
+        if not level:
+            if first <= offset <= last:
+                if heading is None:
+                    return None
+                level, start = len(heading[1]), first
+        elif heading is not None and len(heading[1]) <= level:
+            break
+        end = last
+    return start, start + len(text[start:end].rstrip())
+
+
+def _moved(segment: Segment, by: int) -> Segment:
+    runs = tuple((clean, document + by) for clean, document in segment.runs)
+    return Segment(segment.kind, segment.start + by, segment.end + by, segment.text, runs)
+
+
+def _nonempty(segment: Segment) -> Segment | None:
+    return segment if segment.text else None
