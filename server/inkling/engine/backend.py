@@ -50,7 +50,11 @@ class LoadedModel(Protocol):
     device: str
     quantization: str
     quantization_why: str
-    bytes: int
+
+    @property
+    def bytes(self) -> int:
+        """Memory that it holds now."""
+        ...
 
     def run(self, inputs: Sequence[Any], parameters: Mapping[str, Any], stop: Stop) -> list[Any]:
         """Compute a batch; checks `stop` between sub-batches and returns what it has when set."""

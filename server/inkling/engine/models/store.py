@@ -1,0 +1,83 @@
+"""The real `Backend`: finds a model's files, judges them, and gives the class that runs its task."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+from inkling.engine.backend import Backend, LoadedModel
+from inkling.engine.models import memory
+from inkling.engine.models.catalog import ModelSource, encoder_folder, resolve_for
+from inkling.engine.models.device import pick_device, pick_dtype, set_threads
+from inkling.engine.protocol import Task
+
+ENCODER_MAX_LENGTH = 256
+"""Tokens that the starter encoder was trained on at once; longer texts are read in windows."""
+
+
+def create_backend(*, device: str = "auto", threads: int = 0) -> Backend:
+    """The backend of this process; `device` and `threads` as in `EngineSettings`. Raises InklingError `bad-device`."""
+    set_threads(threads)
+    return Store(pick_device(device))
+
+
+class Store:
+    """Satisfies `inkling.engine.backend.Backend`. Keeps no model itself: the caller owns what `load` returns."""
+
+    def __init__(self, device: str) -> None:
+        self.device = device
+
+    def estimate_bytes(self, model: str, task: str, *, quantization: str) -> int:
+        """Memory that loading would need, from the files' headers."""
+        source = resolve_for(model, task)
+        return memory.estimate_bytes(source, task, quantization=quantization, device=self.device)
+
+    def load(self, model: str, task: str, *, quantization: str, on_progress: Callable[[float], None]) -> LoadedModel:
+        """Load from disk; raises `InklingError` with what is wrong and what to do."""
+        source = resolve_for(model, task)
+        if task == Task.TEXT_GENERATION:
+            from inkling.engine.generation.text_generator import TextGenerator
+
+            return TextGenerator(
+                model, source.path, quantization=quantization, device=self.device, on_progress=on_progress
+            )
+        if source.is_adapter:
+            from inkling.engine.tasks.starter_heads import StarterHead
+
+            return StarterHead(source, on_progress)
+        return self._task(source, task, quantization, on_progress)
+
+    def _task(
+        self, source: ModelSource, task: str, quantization: str, on_progress: Callable[[float], None]
+    ) -> LoadedModel:
+        from inkling.engine.models.load import load
+        from inkling.engine.tasks import task_class
+
+        if task in (Task.SUMMARIZATION, Task.TRANSLATION) and Task.TEXT_GENERATION in source.tasks:
+            from inkling.engine.generation.text_generator import TextGenerator
+            from inkling.engine.tasks.chat import ChatTask
+
+            generator = TextGenerator(
+                source.id, source.path, quantization=quantization, device=self.device, on_progress=on_progress
+            )
+            return ChatTask(generator, task)
+        if source.starter and source.path == encoder_folder():
+            return _on_shared_encoder(source, task, on_progress)
+        dtype, name, why = pick_dtype(self.device, quantization)
+        loading = functools.partial(load, device=self.device, dtype=dtype, quantization=name, why=why)
+        model: LoadedModel = task_class(source, task)(loading(source, task, on_progress=on_progress))
+        return model
+
+
+def _on_shared_encoder(source: ModelSource, task: str, on_progress: Callable[[float], None]) -> LoadedModel:
+    """A task on the starter encoder, whose one copy in memory is also under the starter classifiers."""
+    from inkling.engine.models.encoder import load_encoder
+    from inkling.engine.models.load import Weights
+    from inkling.engine.tasks import task_class
+
+    on_progress(0.1)
+    encoder, tokenizer = load_encoder()
+    on_progress(1.0)
+    weights = Weights(source.id, encoder, tokenizer, "cpu", source.path, "none", "exact scores")
+    model: LoadedModel = task_class(source, task)(weights, max_length=ENCODER_MAX_LENGTH)
+    return model

@@ -1,0 +1,81 @@
+"""The starter classifiers: small heads on the shared starter encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from inkling.engine.backend import Stop
+from inkling.engine.models.catalog import ModelSource
+from inkling.engine.models.encoder import EncoderHead, load_adapter
+from inkling.engine.protocol import Chunk, GenerateRequest, Task
+from inkling.engine.tasks.base import number, text_of
+from inkling.errors import InklingError
+
+SLICE = 8
+"""Texts between two looks at the stop flag."""
+
+
+class StarterHead:
+    """Satisfies `LoadedModel`; inputs and results as `TextClassification` and `TokenClassification`.
+
+    Probabilities are calibrated. Spans under a label's own threshold are left out already.
+    """
+
+    quantization = "none"
+    quantization_why = "a small head on the shared encoder"
+    device = "cpu"
+
+    def __init__(self, source: ModelSource, on_progress: Callable[[float], None] = lambda fraction: None) -> None:
+        on_progress(0.1)
+        self._head: EncoderHead = load_adapter(source.path)
+        self.id = source.id
+        self.task = self._head.task
+        self.bytes = source.bytes
+        on_progress(1.0)
+
+    def run(self, inputs: Sequence[Any], parameters: Mapping[str, Any], stop: Stop) -> list[Any]:
+        """One list of labels or spans per input."""
+        texts = [text_of(self.task, item) for item in inputs]
+        top_k = number(parameters, "top_k", len(self._head.labels), 1, 1_000_000)
+        results: list[Any] = []
+        for start in range(0, len(texts), SLICE):
+            if stop.is_set or stop.is_late:
+                break
+            part = texts[start : start + SLICE]
+            results += self._spans(part) if self.task == Task.TOKEN_CLASSIFICATION else self._labels(part, top_k)
+        return results
+
+    def generate(self, request: GenerateRequest, stop: Stop) -> Iterator[Chunk]:
+        """Raises InklingError: a classifier does not stream text."""
+        raise InklingError("wrong-task", f"{self.id} is a classifier and does not generate text.")
+
+    def counters(self) -> Mapping[str, int]:
+        """None of the token counters apply."""
+        return {}
+
+    def close(self) -> None:
+        """Free the head; the shared encoder stays for the others."""
+        del self._head
+
+    def _labels(self, texts: Sequence[str], top_k: int) -> list[list[dict[str, Any]]]:
+        rows = self._head.probabilities(texts)
+        return [
+            [{"label": self._head.labels[index], "score": float(row[index])} for index in (-row).argsort()[:top_k]]
+            for row in rows
+        ]
+
+    def _spans(self, texts: Sequence[str]) -> list[list[dict[str, Any]]]:
+        return [
+            [
+                {
+                    "entity_group": span.label,
+                    "score": span.score,
+                    "word": text[span.start : span.end],
+                    "start": span.start,
+                    "end": span.end,
+                }
+                for span in spans
+            ]
+            for text, spans in zip(texts, self._head.spans(texts), strict=True)
+        ]
