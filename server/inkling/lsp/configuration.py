@@ -1,0 +1,125 @@
+"""Where settings come from in a session, and who is told when they change.
+
+Layers: the user's file < the workspace's files < what the client sends, in `initializationOptions`, in reply to
+`workspace/configuration` or with `didChangeConfiguration`: the tables of inkling.toml under the section `inkling`.
+The option `workspaceTrusted` (and the notification `inkling/trustChanged`) lifts the restrictions on the workspace's
+own files; without it a workspace is not trusted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from inkling.engine.settings import EngineSettings
+from inkling.settings import Loaded, Problem, ServerSettings, Source, load, read_source, user_file, workspace_files
+
+T = TypeVar("T")
+
+
+class Configuration:
+    """The settings in force. `roots` are the workspace's folders on this machine, first one first."""
+
+    def __init__(self) -> None:
+        self.roots: list[Path] = []
+        self.trusted = False
+        self.client: Mapping[str, Any] = {}
+        self.server = ServerSettings()
+        self.engine = EngineSettings()
+        self.generation = 0
+        """Grows with each change that was taken."""
+        self._user: list[Source] = []
+        self._workspace: list[Source] = []
+        self._loaded: Loaded = load([])
+        self._told: set[tuple[str, str, str]] = set()
+
+    def set_client(self, data: Any) -> None:
+        """Take what the client sent; anything but an object counts as nothing."""
+        settings = dict(data) if isinstance(data, Mapping) else {}
+        trusted = settings.pop("workspaceTrusted", None)
+        if isinstance(trusted, bool):
+            self.trusted = trusted
+        self.client = settings
+
+    def read_user_file(self) -> None:
+        """Read the user's file alone: it is small, and says which plugins may load."""
+        path = user_file()
+        self._user = [read_source(path, "user")] if path.is_file() else []
+        self._merge()
+
+    async def reload(self) -> None:
+        """Read all files again, off the event loop."""
+        self._user, self._workspace = await asyncio.to_thread(self._read)
+        self._merge()
+
+    def _read(self) -> tuple[list[Source], list[Source]]:
+        path = user_file()
+        user = [read_source(path, "user")] if path.is_file() else []
+        workspace = [
+            read_source(file, "workspace", trusted=self.trusted)
+            for root in self.roots
+            for file in workspace_files(root)
+        ]
+        return user, workspace
+
+    def _merge(self) -> None:
+        client = [Source("client", self.client, "editor settings", trusted=True)] if self.client else []
+        self._loaded = load([*self._user, *self._workspace, *client])
+        self.server, _ = self._loaded.build("server", ServerSettings)
+        # The engine is shared by all windows: no repository decides about it, trusted or not.
+        self.engine, _ = load([*self._user, *client]).build("engine", EngineSettings)
+        self.generation += 1
+
+    def of_plugin(self, name: str, settings_class: type[T]) -> T:
+        """A plugin's table in its own type."""
+        return self._loaded.build(name, settings_class)[0]
+
+    def new_problems(self, plugin_tables: Mapping[str, type | None]) -> list[Problem]:
+        """Every problem that has not been told yet; a plugin that was not imported has a table without a class."""
+        tables = {"server": ServerSettings, "engine": EngineSettings, **plugin_tables}
+        found = list(self._loaded.problems)
+        found += self._loaded.unknown_tables(tables)
+        for name, settings_class in tables.items():
+            if settings_class is not None:
+                found += self._loaded.build(name, settings_class)[1]
+        fresh = [problem for problem in found if (problem.where, problem.key, problem.message) not in self._told]
+        self._told |= {(problem.where, problem.key, problem.message) for problem in fresh}
+        return fresh
+
+    def may_load(self, name: str) -> str:
+        """Why a plugin may not load, or an empty string."""
+        from fnmatch import fnmatchcase
+
+        if name in self.server.disabled_plugins:
+            return "Switched off by the setting server.disabled_plugins."
+        if not any(fnmatchcase(name, pattern) for pattern in self.server.enabled_plugins):
+            return "Not among the setting server.enabled_plugins."
+        return ""
+
+
+class Exclusion:
+    """Which documents no plugin ever sees, by the setting `server.exclude`."""
+
+    def __init__(self, patterns: Sequence[str]) -> None:
+        self._patterns = tuple(patterns)
+        self._match: Callable[[str], bool] | None = None
+        self._known: dict[str, bool] = {}
+
+    def __call__(self, uri: str) -> bool:
+        """Whether the document is excluded; remembered per URI."""
+        if uri not in self._known:
+            if len(self._known) > 4096:
+                self._known.clear()
+            self._known[uri] = self._matches(uri)
+        return self._known[uri]
+
+    def _matches(self, uri: str) -> bool:
+        from urllib.parse import unquote, urlsplit
+
+        if self._match is None:
+            import pathspec
+
+            self._match = pathspec.GitIgnoreSpec.from_lines(self._patterns).match_file
+        return bool(self._match(unquote(urlsplit(uri).path).lstrip("/")))

@@ -1,0 +1,180 @@
+"""Diagnostics: computed per snapshot, kept for their quick fixes, pulled by or pushed to the client."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from lsprotocol import types
+from pygls.exceptions import JsonRpcException
+
+from inkling.api import Action, Diagnostic, Range, Snapshot
+from inkling.lsp.convert import check_diagnostic
+
+if TYPE_CHECKING:
+    from inkling.lsp.session import Session
+
+KIND = "diagnostics"
+PUSH_AFTER_S = 0.4
+REFRESH_AFTER_S = 0.3
+
+
+@dataclass(frozen=True)
+class Report:
+    """The diagnostics of one snapshot. `complete` is False when some plugin could not say."""
+
+    snapshot: Snapshot
+    generation: int
+    found: tuple[tuple[str, Diagnostic], ...]
+    complete: bool
+
+
+@dataclass
+class Wire:
+    """A report as the client gets it."""
+
+    items: list[types.Diagnostic] = field(default_factory=list)
+    result_id: str = ""
+
+
+class Diagnoser:
+    """The diagnostics of one session."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._reports: dict[str, Report] = {}
+        self._pushes: dict[str, asyncio.Task[None]] = {}
+        self._refreshing: asyncio.Task[None] | None = None
+        self._models = 0
+        """Grows when a model became ready or failed: reports from before may be short of something."""
+
+    @property
+    def generation(self) -> int:
+        """Grows with whatever else than the text decides about diagnostics."""
+        return self._session.configuration.generation + self._models
+
+    async def compute(self, snapshot: Snapshot) -> Report:
+        """Ask the plugins, unless this very snapshot has been answered in full."""
+        known = self._reports.get(snapshot.uri)
+        generation = self.generation
+        if known and known.complete and (known.generation, known.snapshot) == (generation, snapshot):
+            return known
+        outcomes = await self._session.dispatch.ask(KIND, snapshot, (snapshot,), check_diagnostic)
+        found = tuple((outcome.plugin, item) for outcome in outcomes for item in outcome.items)
+        report = Report(snapshot, generation, found, not any(outcome.reasons for outcome in outcomes))
+        if snapshot.uri in self._session.documents:
+            self._reports[snapshot.uri] = report
+            if found:
+                self._session.reasons.clear(snapshot.uri, KIND)
+        return report
+
+    def to_wire(self, report: Report) -> Wire | None:
+        """The report moved to the present text, spans that were edited left out; None when the document is closed."""
+        session = self._session
+        now = session.documents.snapshot(report.snapshot.uri)
+        if now is None:
+            return None
+        wire = Wire()
+        for plugin, diagnostic, span in self._moved(report):
+            wire.items.append(session.edge.diagnostic(now, span, plugin, diagnostic))
+        payload = json.dumps(session.protocol.encode(wire.items), sort_keys=True)
+        wire.result_id = hashlib.blake2s(payload.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
+        return wire
+
+    def fixes(self, uri: str, span: Range) -> Iterator[tuple[str, Diagnostic, Range, Action, Snapshot]]:
+        """(plugin, diagnostic, its span now, fix, the snapshot that the fix was made for) that touch `span`."""
+        report = self._reports.get(uri)
+        if report is None:
+            return
+        for plugin, diagnostic, now in self._moved(report):
+            if now.start <= span.end and span.start <= now.end:
+                for fix in diagnostic.fixes:
+                    yield plugin, diagnostic, now, fix, report.snapshot
+
+    def _moved(self, report: Report) -> Iterator[tuple[str, Diagnostic, Range]]:
+        for plugin, diagnostic in report.found:
+            span = self._session.documents.rebase(report.snapshot, Range(*diagnostic.range))
+            if span is not None:
+                yield plugin, diagnostic, span
+
+    # -- push
+
+    def changed(self, uri: str, after_s: float = PUSH_AFTER_S) -> None:
+        """The text changed: publish anew once the user pauses, for a client that does not pull."""
+        if self._session.client.pulls_diagnostics:
+            return
+        if (running := self._pushes.pop(uri, None)) is not None:
+            running.cancel()
+        self._pushes[uri] = asyncio.create_task(self._push(uri, after_s))
+
+    def closed(self, uri: str) -> None:
+        """Take the document's squiggles away."""
+        self._reports.pop(uri, None)
+        if (running := self._pushes.pop(uri, None)) is not None:
+            running.cancel()
+        if not self._session.client.pulls_diagnostics:
+            self._publish(uri, None, [])
+
+    async def _push(self, uri: str, after_s: float) -> None:
+        await asyncio.sleep(after_s)
+        snapshot = self._session.snapshot(uri, KIND)
+        if snapshot is None:
+            return
+        report = await self.compute(snapshot)
+        wire = self.to_wire(report)
+        now = self._session.documents.snapshot(uri)
+        if wire is not None and now is not None:
+            self._publish(uri, now.version, wire.items)
+
+    def _publish(self, uri: str, version: int | None, items: list[types.Diagnostic]) -> None:
+        params = types.PublishDiagnosticsParams(uri=uri, diagnostics=items, version=version)
+        self._session.server.text_document_publish_diagnostics(params)
+
+    # -- refresh
+
+    def refresh_if_waiting(self) -> None:
+        """A model became ready: whoever went without gets results now."""
+        if any(not report.complete for report in self._reports.values()):
+            self._models += 1
+            self.refresh()
+
+    def refresh(self) -> None:
+        """Something else than the text changed: have all open documents looked at again, soon and once."""
+        if self._refreshing is None or self._refreshing.done():
+            self._refreshing = asyncio.create_task(self._refresh())
+
+    async def _refresh(self) -> None:
+        await asyncio.sleep(REFRESH_AFTER_S)
+        session = self._session
+        if not session.greeted:
+            return
+        wanted: list[tuple[str, str]] = [("workspace.codeLens.refreshSupport", types.WORKSPACE_CODE_LENS_REFRESH)]
+        if session.client.pulls_diagnostics:
+            wanted.append(("workspace.diagnostics.refreshSupport", types.WORKSPACE_DIAGNOSTIC_REFRESH))
+        else:
+            for snapshot in session.documents.recent():
+                self.changed(snapshot.uri, after_s=0.0)
+        for capability, method in wanted:
+            if session.client.can(capability):
+                with contextlib.suppress(JsonRpcException, TimeoutError):
+                    await session.protocol.ask(method, None)
+
+    def stop(self) -> None:
+        """End all work."""
+        for task in [*self._pushes.values(), *([self._refreshing] if self._refreshing else [])]:
+            task.cancel()
+
+
+def full(wire: Wire) -> types.RelatedFullDocumentDiagnosticReport:
+    """The reply that holds everything."""
+    return types.RelatedFullDocumentDiagnosticReport(items=wire.items, result_id=wire.result_id)
+
+
+def empty() -> Any:
+    """The reply for a document with nothing to say about."""
+    return types.RelatedFullDocumentDiagnosticReport(items=[])

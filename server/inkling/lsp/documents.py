@@ -1,0 +1,183 @@
+"""The open documents: exact mirrors, in order of use, with the edits that lead from any recent snapshot to the present.
+
+Everything that the protocol forbids a client to send is met with the nearest sensible reading, and logged once per
+document and kind: the user must not be asked about their editor's mistakes.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+
+from lsprotocol import types
+
+from inkling.api import Range, Snapshot
+from inkling.lsp.log import log
+from inkling.text.document import Change, Document, MirrorProblem
+from inkling.text.encoding import Encoding, locate
+from inkling.text.rope import Rope
+
+REMEMBERED_EDITS = 512
+"""Per document; a result older than that is dropped rather than moved."""
+
+Splice = tuple[int, int, int, int]
+"""(revision after it, start, end before it, end after it): offsets in code points."""
+
+
+class Mirror:
+    """One open document."""
+
+    def __init__(self, document: Document) -> None:
+        self.document = document
+        self.splices: deque[Splice] = deque(maxlen=REMEMBERED_EDITS)
+        self.first_revision = document.snapshot.revision
+        self.complaints: set[MirrorProblem] = set()
+        self.notebook = ""
+
+    def rebase(self, snapshot: Snapshot, span: Range) -> Range | None:
+        """Where a span of an older snapshot lies now; None when the text in it was edited."""
+        now = self.document.snapshot
+        if snapshot.revision == now.revision:
+            return span
+        moved = self.rebase_offsets(snapshot.revision, snapshot.offset(span.start), snapshot.offset(span.end))
+        return None if moved is None else now.range(*moved)
+
+    def rebase_offsets(self, revision: int, start: int, end: int) -> tuple[int, int] | None:
+        """As `rebase`, with offsets into the text of `revision`."""
+        if not self._reaches(revision):
+            return None
+        for _, first, last, end_after in self.since(revision):
+            if last <= start:
+                start, end = start + end_after - last, end + end_after - last
+            elif first < end:
+                return None
+        return start, end
+
+    def since(self, revision: int) -> list[Splice]:
+        """The edits after a revision, oldest first."""
+        return [splice for splice in self.splices if splice[0] > revision]
+
+    def _reaches(self, revision: int) -> bool:
+        oldest = self.splices[0][0] if len(self.splices) == REMEMBERED_EDITS else self.first_revision
+        return revision >= oldest
+
+    def apply(self, changes: Sequence[Change], version: int) -> None:
+        """Apply one `didChange`."""
+        document = self.document
+        if version < document.snapshot.version:
+            self._splice(changes, version)
+            return
+        for change in changes[:-1]:
+            self._splice([change], None)
+        self._splice(changes[-1:], version)
+
+    def _splice(self, changes: Sequence[Change], version: int | None) -> None:
+        before = self.document.snapshot
+        span = _span(before.rope, changes, self.document.encoding)
+        self.complain(self.document.apply(changes, version))
+        after = self.document.snapshot
+        if after.revision != before.revision:
+            self.splices.append((after.revision, span[0], span[1], span[1] + len(after) - len(before)))
+
+    def complain(self, problems: Iterable[MirrorProblem]) -> None:
+        """Log each kind of problem once."""
+        for problem in problems:
+            if problem not in self.complaints:
+                self.complaints.add(problem)
+                snapshot = self.document.snapshot
+                reason = problem.name.lower().replace("_", "-")
+                log.event("warning", "mirror", uri=snapshot.uri, version=snapshot.version, reason=reason)
+
+
+class Documents:
+    """The open documents of one session."""
+
+    def __init__(self, encoding: Encoding) -> None:
+        self.encoding = encoding
+        self._mirrors: dict[str, Mirror] = {}
+        self._unopened: set[str] = set()
+
+    def __len__(self) -> int:
+        return len(self._mirrors)
+
+    def __contains__(self, uri: str) -> bool:
+        return uri in self._mirrors
+
+    def open(self, item: types.TextDocumentItem, notebook: str = "") -> Snapshot:
+        """Start a mirror; a second open of the same document counts, as its text is the newer."""
+        document = Document(item.uri, item.language_id, item.version, item.text, self.encoding)
+        mirror = Mirror(document)
+        mirror.notebook = notebook
+        if (old := self._mirrors.pop(item.uri, None)) is not None:
+            mirror.complaints = old.complaints
+            mirror.complain([MirrorProblem.ALREADY_OPEN])
+        self._mirrors[item.uri] = mirror
+        return document.snapshot
+
+    def change(
+        self, uri: str, version: int, changes: Sequence[types.TextDocumentContentChangeEvent]
+    ) -> Snapshot | None:
+        """Apply a client's edits; None when the document is not open."""
+        mirror = self._mirrors.get(uri)
+        if mirror is None:
+            self._not_open(uri)
+            return None
+        mirror.apply([_change(change) for change in changes], version)
+        self.touch(uri)
+        return mirror.document.snapshot
+
+    def close(self, uri: str) -> bool:
+        """Forget a document; False when it was not open."""
+        return self._mirrors.pop(uri, None) is not None
+
+    def snapshot(self, uri: str) -> Snapshot | None:
+        """The present version; None when the document is not open."""
+        mirror = self._mirrors.get(uri)
+        return mirror.document.snapshot if mirror is not None else None
+
+    def mirror(self, uri: str) -> Mirror | None:
+        """The mirror itself."""
+        return self._mirrors.get(uri)
+
+    def touch(self, uri: str) -> None:
+        """Note that the user works in this document."""
+        mirror = self._mirrors.pop(uri, None)
+        if mirror is not None:
+            self._mirrors[uri] = mirror
+
+    def recent(self) -> list[Snapshot]:
+        """All documents, the most recently used first."""
+        return [mirror.document.snapshot for mirror in reversed(self._mirrors.values())]
+
+    def is_current(self, snapshot: Snapshot) -> bool:
+        """Whether the document is open and has not changed since."""
+        now = self.snapshot(snapshot.uri)
+        return now is not None and now.revision == snapshot.revision
+
+    def rebase(self, snapshot: Snapshot, span: Range) -> Range | None:
+        """Where a span lies now; None when it was edited or the document closed."""
+        mirror = self._mirrors.get(snapshot.uri)
+        return mirror.rebase(snapshot, span) if mirror is not None else None
+
+    def _not_open(self, uri: str) -> None:
+        if uri not in self._unopened and len(self._unopened) < 1000:
+            self._unopened.add(uri)
+            log.event("warning", "mirror", uri=uri, reason="not-open")
+
+
+def _change(change: types.TextDocumentContentChangeEvent) -> Change:
+    if isinstance(change, types.TextDocumentContentChangePartial):
+        start, end = change.range.start, change.range.end
+        return Change(change.text, (start.line, start.character), (end.line, end.character))
+    return Change(change.text)
+
+
+def _span(rope: Rope, changes: Sequence[Change], encoding: Encoding) -> tuple[int, int]:
+    """What the changes replace, in offsets before them."""
+    if not changes:
+        return 0, 0
+    if len(changes) == 1 and changes[0].start is not None and changes[0].end is not None:
+        first, last = sorted((changes[0].start, changes[0].end))
+        start, end = locate(rope, *first, encoding), locate(rope, *last, encoding)
+        return start.offset, end.offset + (1 if end.inside else 0)
+    return 0, len(rope)

@@ -1,0 +1,154 @@
+"""`textDocument/codeAction` and `codeAction/resolve`: plugins' actions, and the quick fixes of their diagnostics.
+
+An action's edits are usually model work, so they are made when the action is chosen: by `codeAction/resolve`, or, for
+a client without it, by the command `inkling.applyAction`. What has to be remembered until then travels in the action's
+`data`: the plugin, its resolver, and the place in offsets of a revision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from lsprotocol import types
+from pygls.exceptions import JsonRpcInvalidParams
+
+from inkling.api import Action, Edit, InklingError, Range, Snapshot
+from inkling.lsp.convert import check_action, check_edit
+from inkling.lsp.dispatch import content_modified
+from inkling.lsp.editor import apply_edit, place_edits
+
+if TYPE_CHECKING:
+    from inkling.lsp.session import Session
+
+KIND = "code_actions"
+APPLY_COMMAND = "inkling.applyAction"
+
+
+def register(session: Session) -> None:
+    """Register both methods."""
+    options = types.CodeActionOptions(
+        code_action_kinds=[types.CodeActionKind.QuickFix, types.CodeActionKind.Refactor, types.CodeActionKind.Source],
+        resolve_provider=True,
+    )
+
+    @session.server.feature(types.TEXT_DOCUMENT_CODE_ACTION, options)
+    def code_action(params: types.CodeActionParams) -> Awaitable[list[types.CodeAction]] | list[types.CodeAction]:
+        snapshot = session.snapshot(params.text_document.uri, KIND)
+        if snapshot is None:
+            return []
+        only = [str(getattr(kind, "value", kind)) for kind in params.context.only or []]
+        session.dispatch.supersede(snapshot.uri, KIND, *sorted(only), str(params.context.trigger_kind))
+        return answer(snapshot, session.edge.range(snapshot, params.range), only)
+
+    async def answer(snapshot: Snapshot, span: Range, only: list[str]) -> list[types.CodeAction]:
+        actions: list[types.CodeAction] = []
+        for plugin, diagnostic, place, fix, made_for in session.diagnoser.fixes(snapshot.uri, span):
+            if wanted(fix, only):
+                found = build(plugin, fix, made_for, place)
+                if found is not None:
+                    found.diagnostics = [session.edge.diagnostic(snapshot, place, plugin, diagnostic)]
+                    actions.append(found)
+        outcomes = await session.dispatch.ask(KIND, snapshot, (snapshot, span), check_action)
+        if not session.documents.is_current(snapshot):
+            raise content_modified()
+        for outcome in outcomes:
+            built = (build(outcome.plugin, action, snapshot, span) for action in outcome.items if wanted(action, only))
+            actions += [action for action in built if action is not None]
+        return actions
+
+    def build(plugin: str, action: Action, made_for: Snapshot, span: Range) -> types.CodeAction | None:
+        """The action in the present text; None when its edits no longer fit. `span` is in the present text."""
+        now = session.documents.snapshot(made_for.uri)
+        if now is None:
+            return None
+        shown = types.CodeAction(title=action.title, kind=action.kind, is_preferred=action.preferred or None)
+        if action.command:
+            shown.command = session.edge.command(now, action.title, action.command, span, action.arguments)
+        elif action.edits:
+            try:
+                shown.edit = session.edge.workspace_edit(place_edits(session, made_for, action.edits))
+            except InklingError:
+                return None
+        else:
+            start, end = now.offset(span.start), now.offset(span.end)
+            data = {
+                "plugin": plugin,
+                "resolve": action.resolve,
+                "title": action.title,
+                "uri": now.uri,
+                "revision": now.revision,
+                "span": [start, end],
+                "arguments": dict(action.arguments),
+            }
+            if session.client.resolves_edits:
+                shown.data = data
+            else:
+                shown.command = types.Command(title=action.title, command=APPLY_COMMAND, arguments=[data])
+        return shown
+
+    @session.server.feature(types.CODE_ACTION_RESOLVE)
+    def resolve(action: types.CodeAction) -> Awaitable[types.CodeAction] | types.CodeAction:
+        if action.edit is not None or action.data is None:
+            return action
+        return resolved(action, Resolution(session, action.data))
+
+    async def resolved(action: types.CodeAction, resolution: Resolution) -> types.CodeAction:
+        action.edit = await resolution.edit()
+        return action
+
+
+class Resolution:
+    """The making of a chosen action's edits. Made while its message is handled, so that the snapshot is the user's."""
+
+    def __init__(self, session: Session, data: Any) -> None:
+        self._session = session
+        try:
+            self.title = str(data["title"])
+            uri, revision, (start, end) = data["uri"], data["revision"], data["span"]
+            plugin, name = data["plugin"], data["resolve"]
+            self.arguments: Mapping[str, Any] = dict(data["arguments"])
+            if not isinstance(uri, str) or not all(isinstance(number, int) for number in (revision, start, end)):
+                raise TypeError
+        except (KeyError, TypeError, ValueError):
+            raise JsonRpcInvalidParams("This is no action of this server.") from None
+        found = session.host.named("resolver", name, plugin)
+        if found is None:
+            raise InklingError("no-plugin", "The plugin that offered this action is not active any more.")
+        self.entry, self.method = found
+        snapshot = session.snapshot(uri, "resolver")
+        mirror = session.documents.mirror(uri)
+        moved = mirror.rebase_offsets(revision, start, end) if mirror is not None else None
+        if snapshot is None or moved is None:
+            raise content_modified()
+        self.snapshot = snapshot
+        self.span = snapshot.range(*moved)
+
+    async def edit(self, token: types.ProgressToken | None = None) -> types.WorkspaceEdit:
+        """Ask the plugin; shows progress when that takes long. Raises InklingError."""
+        session = self._session
+        async with session.progresses.during_request(self.title, token):
+            outcome = await session.dispatch.call(
+                self.entry, self.method, (self.snapshot, self.span), check_edit, keywords=self.arguments
+            )
+        session.dispatch.note(self.snapshot.uri, "resolver", outcome)
+        if not outcome.items:
+            raise outcome.error or nothing_made(outcome.reasons)
+        edits: Iterable[Edit] = outcome.items
+        return session.edge.workspace_edit(place_edits(session, self.snapshot, list(edits)))
+
+    async def apply(self, token: types.ProgressToken | None = None) -> None:
+        """Make the edits and have the client apply them."""
+        await apply_edit(self._session, await self.edit(token), self.title)
+
+
+def nothing_made(reasons: list[Any]) -> InklingError:
+    """The error for an action that made nothing."""
+    if reasons:
+        return InklingError(reasons[-1].reason, reasons[-1].detail or f"Nothing was made: {reasons[-1].reason}.")
+    return InklingError("nothing", "There was nothing to change.")
+
+
+def wanted(action: Action, only: list[str]) -> bool:
+    """Whether the client asked for this kind."""
+    return not only or any(action.kind == kind or action.kind.startswith(f"{kind}.") or not kind for kind in only)

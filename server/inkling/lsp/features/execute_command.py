@@ -1,0 +1,117 @@
+"""`workspace/executeCommand`: plugins' commands and our own.
+
+The convention: a plugin's `@command("summarize", …)` is `inkling.summarize`, and its first argument is one object,
+`{"uri": …, "range": … | "position": …, "name of an argument": value, …}`, every part optional. Without `uri` there is
+no snapshot; without `range` or `position` no range. Positions are the client's own. The reply is the string that the
+method returned, or null.
+
+Our own commands: `inkling.applyAction` (a code action for clients without `codeAction/resolve`; its argument is that
+action's data), `inkling.whyNothing` (`{"uri": …}`: the last reasons as text), `inkling.restartEngine`, and
+`inkling.enablePlugin` (`{"name": …}`: give a disabled plugin another chance).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from lsprotocol import types
+from pygls.exceptions import JsonRpcInvalidParams
+
+from inkling.api import InklingError, Range, Severity, Snapshot
+from inkling.lsp.features.code_action import APPLY_COMMAND, Resolution
+from inkling.lsp.protocol import REQUEST_FAILED, Failed
+from inkling.plugins import Entry, Method
+
+if TYPE_CHECKING:
+    from inkling.lsp.session import Session
+
+KIND = "command"
+PREFIX = "inkling."
+OWN = (APPLY_COMMAND, "inkling.whyNothing", "inkling.restartEngine", "inkling.enablePlugin")
+
+
+def names(session: Session) -> list[str]:
+    """All commands to advertise."""
+    plugins = [PREFIX + method.surface.name for _, method in session.host.ready(KIND)]
+    return [*OWN, *(name for name in dict.fromkeys(plugins) if name not in OWN)]
+
+
+def register(session: Session) -> None:
+    """Register the method."""
+    own: dict[str, Callable[[Any, types.ProgressToken | None], Awaitable[Any]]] = {
+        APPLY_COMMAND: lambda argument, token: Resolution(session, argument).apply(token),
+        "inkling.whyNothing": lambda argument, token: why_nothing(argument),
+        "inkling.restartEngine": lambda argument, token: session.engine.restart(),
+        "inkling.enablePlugin": lambda argument, token: enable(argument),
+    }
+
+    @session.server.feature(types.WORKSPACE_EXECUTE_COMMAND)
+    def execute_command(params: types.ExecuteCommandParams) -> Awaitable[Any]:
+        arguments = params.arguments or []
+        first = arguments[0] if arguments else {}
+        if not isinstance(first, Mapping):
+            raise JsonRpcInvalidParams("A command's first argument is an object.")
+        if params.command in own:
+            return own[params.command](first, params.work_done_token)
+        found = session.host.named(KIND, params.command.removeprefix(PREFIX))
+        if found is None or not params.command.startswith(PREFIX):
+            raise JsonRpcInvalidParams("There is no such command.")
+        snapshot, span = place(first)
+        keywords = {str(name): value for name, value in first.items() if name not in ("uri", "range", "position")}
+        return run(*found, snapshot, span, keywords, params.work_done_token)
+
+    def place(first: Mapping[str, Any]) -> tuple[Snapshot | None, Range | None]:
+        uri = first.get("uri")
+        if uri is None:
+            return None, None
+        snapshot = session.snapshot(uri, KIND) if isinstance(uri, str) else None
+        if snapshot is None:
+            raise Failed(REQUEST_FAILED, "The document is not open, excluded or too large.", "no-document")
+        return snapshot, session.edge.place(snapshot, first)
+
+    async def run(
+        entry: Entry,
+        method: Method,
+        snapshot: Snapshot | None,
+        span: Range | None,
+        keywords: Mapping[str, Any],
+        token: types.ProgressToken | None,
+    ) -> str | None:
+        await session.settled()
+        async with session.progresses.during_request(method.surface.title, token):
+            outcome = await session.dispatch.call(entry, method, (snapshot, span), _check_reply, keywords=keywords)
+        if snapshot is not None:
+            session.dispatch.note(snapshot.uri, KIND, outcome)
+        if outcome.error is not None:
+            raise outcome.error
+        if outcome.failure:
+            raise Failed(REQUEST_FAILED, outcome.reasons[-1].detail, outcome.failure)
+        if outcome.reasons and not outcome.items:
+            raise InklingError(outcome.reasons[-1].reason, outcome.reasons[-1].detail or "Nothing was done.")
+        return outcome.items[-1] if outcome.items else None
+
+    async def why_nothing(argument: Mapping[str, Any]) -> str:
+        uri = argument.get("uri")
+        reasons = session.reasons.of(uri if isinstance(uri, str) else None)
+        if not reasons:
+            text = "Nothing was held back here."
+        else:
+            lines = [f"{r.surface.replace('_', ' ')}: {r.detail or r.reason} [{r.reason}]" for r in reversed(reasons)]
+            text = "\n".join(dict.fromkeys(lines[:8]))
+        session.show_message(f"Inkling: {text}", Severity.INFORMATION)
+        return text
+
+    async def enable(argument: Mapping[str, Any]) -> bool:
+        for entry in session.host.entries:
+            if entry.name == argument.get("name") and entry.reason == "failing":
+                entry.enable()
+                session.status_changed()
+                return True
+        return False
+
+
+def _check_reply(reply: Any) -> str:
+    if not isinstance(reply, str):
+        raise TypeError("a command returns a string or nothing")
+    return reply

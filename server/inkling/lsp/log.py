@@ -1,0 +1,114 @@
+"""The log: who, what, how long, why; never text.
+
+It is redacted by construction: an event has fixed fields, and none of them takes free text. Documents are named by a
+short hash and their extension, exceptions by their type and place, methods only when they are known ones.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import TextIO
+
+LEVELS = ("error", "warning", "info", "debug")
+
+
+class Log:
+    """Writes one line an event: time, level, event, then `name=value` pairs."""
+
+    def __init__(self, stream: TextIO | None = None, level: str = "warning") -> None:
+        self._stream = stream
+        self.level = level
+
+    def open(self, path: Path) -> None:
+        """Append to a file instead of stderr."""
+        self._stream = path.open("a", encoding="utf-8", buffering=1)
+
+    def event(
+        self,
+        level: str,
+        name: str,
+        *,
+        id: int | str | None = None,
+        method: str = "",
+        plugin: str = "",
+        uri: str = "",
+        version: int | None = None,
+        ms: float | None = None,
+        count: int | None = None,
+        code: int | None = None,
+        reason: str = "",
+        error: BaseException | None = None,
+    ) -> str:
+        """Write an event and return its line; `name` and `reason` are slugs of ours, never values from outside."""
+        fields = {
+            "id": None if id is None else (id if isinstance(id, int) else tag(id)),
+            "method": method,
+            "plugin": plugin,
+            "doc": document(uri) if uri else "",
+            "version": version,
+            "ms": None if ms is None else round(ms, 2),
+            "count": count,
+            "code": code,
+            "reason": reason,
+            "error": " < ".join(places(error)) if error is not None else "",
+        }
+        words = " ".join(f"{key}={value}" for key, value in fields.items() if value not in (None, ""))
+        line = f"{name} {words}".rstrip()
+        if LEVELS.index(level) <= LEVELS.index(self.level):
+            now = time.time()
+            clock = time.strftime("%H:%M:%S", time.localtime(now)) + f".{int(now * 1000) % 1000:03d}"
+            stream = self._stream or sys.stderr
+            try:
+                stream.write(f"{clock} {level} {line}\n")
+                stream.flush()
+            except (OSError, ValueError):  # disk full, or nobody reads stderr any more: the session matters more
+                pass
+        return line
+
+
+log = Log()
+
+
+def tag(text: str) -> str:
+    """A short name for something that may not be written down."""
+    return hashlib.blake2s(text.encode("utf-8", "surrogatepass"), digest_size=4).hexdigest()
+
+
+def document(uri: str) -> str:
+    """A document's name in the log."""
+    suffix = PurePosixPath(uri).suffix
+    return tag(uri) + (suffix if suffix.isascii() and suffix[1:].isalnum() and len(suffix) < 9 else "")
+
+
+def places(error: BaseException) -> Iterator[str]:
+    """An exception's type and the places it came through, innermost first, without its message."""
+    yield type(error).__name__
+    for frame in reversed(traceback.extract_tb(error.__traceback__)[-6:]):
+        yield f"{Path(frame.filename).name}:{frame.lineno}:{frame.name}"
+
+
+class _Redacted(logging.Handler):
+    """Other libraries' log records, without their messages: those may quote what they work on."""
+
+    def __init__(self, write: Callable[[str, str, BaseException | None], object]) -> None:
+        super().__init__()
+        self._write = write
+
+    def emit(self, record: logging.LogRecord) -> None:
+        level = "error" if record.levelno >= logging.ERROR else "warning"
+        error = record.exc_info[1] if record.exc_info else None
+        self._write(level, f"{record.name}:{record.lineno}", error)
+
+
+def redact_libraries() -> None:
+    """Let Python's own logging say that something happened and where, and no more."""
+    root = logging.getLogger()
+    root.handlers[:] = [_Redacted(lambda level, where, error: log.event(level, "library", reason=where, error=error))]
+    root.setLevel(logging.WARNING)
+    logging.getLogger("pygls").setLevel(logging.CRITICAL + 1)  # it logs whole payloads

@@ -1,0 +1,77 @@
+"""Why nothing was shown: the last reasons per document and surface, for `inkling/status` and "Why no suggestion?"."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict, deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from inkling.api import Nothing
+
+KEPT = 5
+PLACES = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One result that was not shown. `at` is in seconds since the epoch."""
+
+    uri: str
+    surface: str
+    reason: str
+    detail: str
+    plugin: str
+    request: int | str | None
+    at: float
+
+    def as_json(self) -> dict[str, Any]:
+        """For the client."""
+        return {
+            "uri": self.uri,
+            "surface": self.surface,
+            "reason": self.reason,
+            "detail": self.detail,
+            "plugin": self.plugin,
+            "request": self.request,
+            "at": self.at,
+        }
+
+
+class Reasons:
+    """Bounded in every direction."""
+
+    def __init__(self) -> None:
+        self._places: OrderedDict[tuple[str, str], deque[Reason]] = OrderedDict()
+
+    def record(
+        self, uri: str, surface: str, nothing: Nothing, *, plugin: str = "", request: int | str | None = None
+    ) -> None:
+        """Keep a reason."""
+        key = (uri, surface)
+        self._places.setdefault(key, deque(maxlen=KEPT))
+        self._places.move_to_end(key)
+        detail = nothing.detail[:300]
+        self._places[key].append(Reason(uri, surface, nothing.reason, detail, plugin, request, time.time()))
+        while len(self._places) > PLACES:
+            self._places.popitem(last=False)
+
+    def clear(self, uri: str, surface: str) -> None:
+        """Something was shown: older reasons no longer answer "why not?"."""
+        self._places.pop((uri, surface), None)
+
+    def forget(self, uri: str) -> None:
+        """The document was closed."""
+        for key in [key for key in self._places if key[0] == uri]:
+            del self._places[key]
+
+    def of(self, uri: str | None = None, surface: str | None = None) -> list[Reason]:
+        """Oldest first."""
+        found: Iterable[Reason] = (
+            reason
+            for (place_uri, place_surface), kept in self._places.items()
+            if uri in (None, place_uri) and surface in (None, place_surface)
+            for reason in kept
+        )
+        return sorted(found, key=lambda reason: reason.at)

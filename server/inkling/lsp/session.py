@@ -1,0 +1,295 @@
+"""All that belongs to one connection. Over TCP every client has a session of its own; the engine alone is shared."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterable
+from importlib.metadata import EntryPoint
+from typing import TYPE_CHECKING
+
+from lsprotocol import types
+from pygls.lsp.server import LanguageServer
+from pygls.protocol import default_converter
+
+from inkling import __version__
+from inkling.api import Nothing, Severity, Snapshot
+from inkling.engine.protocol import EngineEvent
+from inkling.lsp import engine_link
+from inkling.lsp.client import Client
+from inkling.lsp.configuration import Configuration, Exclusion
+from inkling.lsp.convert import Edge
+from inkling.lsp.diagnoser import Diagnoser
+from inkling.lsp.dispatch import MARGIN_S, Dispatch
+from inkling.lsp.documents import Documents
+from inkling.lsp.editor import SessionEditor
+from inkling.lsp.engine_link import Connect, EngineLink
+from inkling.lsp.features import register_all
+from inkling.lsp.ghosts import Ghosts
+from inkling.lsp.handles import EngineHandle, LazyTokens
+from inkling.lsp.log import log
+from inkling.lsp.progress import Progresses
+from inkling.lsp.protocol import Protocol, State, request_id
+from inkling.lsp.reasons import Reasons
+from inkling.lsp.transport import Transport
+from inkling.lsp.watch import Watch
+from inkling.lsp.wire import Deframer, Junk
+from inkling.plugins import Entry, Host
+
+if TYPE_CHECKING:
+    from inkling.api import Plugin
+
+PAUSE_ABOVE = 1 << 20
+"""Bytes waiting for a client that does not read, above which no more of its input is taken."""
+
+TURN = 32
+"""Messages handled before running work gets a turn."""
+
+STOP_S = 2.0
+"""How long the end may wait for plugins, the engine's client and the last bytes."""
+
+
+class Session:
+    """One client, from its first byte to its last."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        *,
+        connect: Connect = engine_link.connect,
+        plugins: Iterable[EntryPoint] | None = None,
+    ) -> None:
+        self.transport = transport
+        self.server = LanguageServer("inkling", __version__, protocol_cls=Protocol, converter_factory=default_converter)
+        protocol = self.server.protocol
+        assert isinstance(protocol, Protocol)
+        self.protocol = protocol
+        protocol.transport = transport
+        protocol.deadline = self._deadline
+        self.client = Client()
+        self.edge = Edge(self.client)
+        self.documents = Documents(self.edge.encoding)
+        self.configuration = Configuration()
+        self.excluded = Exclusion(())
+        self.reasons = Reasons()
+        self.progresses = Progresses(protocol)
+        self.engine = EngineLink(lambda: self.configuration.engine, self.progresses, self._engine_event, connect)
+        self.host = Host(self)
+        self.dispatch = Dispatch(self)
+        self.diagnoser = Diagnoser(self)
+        self.ghosts = Ghosts(self)
+        self.watch = Watch()
+        self.trace = "off"
+        self.greeted = False
+        """Whether `initialized` has come: before it, the client takes no messages."""
+        protocol.trace_event = self.send_trace
+        self._plugin_points = plugins
+        self._early: list[tuple[str, Severity]] = []
+        self._handles: dict[str, EngineHandle] = {}
+        self._tokens = LazyTokens()
+        self._settled = asyncio.Event()
+        self._ending = asyncio.Event()
+        self._cleanups: list[Callable[[], object]] = []
+        register_all(self)
+
+    # -- life
+
+    async def run(self) -> int:
+        """Serve until the client exits, hangs up or dies; returns the process's exit status."""
+        reading = asyncio.create_task(self._read())
+        dying = asyncio.create_task(self.watch.wait())
+        try:
+            await asyncio.wait({reading, dying}, return_when=asyncio.FIRST_COMPLETED)
+            if reading.done() and (error := reading.exception()) is not None:
+                log.event("error", "bug", reason="read", error=error)
+        finally:
+            reading.cancel()
+            dying.cancel()
+            await self._end()
+        if self.protocol.state is State.EXITED:
+            return self.protocol.exit_code
+        return 0 if self.protocol.state is State.SHUT_DOWN else 1
+
+    async def _read(self) -> None:
+        deframer = Deframer()
+        handled = 0
+        while data := await self.transport.read():
+            deframer.feed(data)
+            while (item := deframer.take()) is not None:
+                if isinstance(item, Junk):
+                    self.protocol.junk(item.reason)
+                elif not self.protocol.receive(item.body):
+                    deframer.reject(item.body)
+                if self.protocol.state is State.EXITED:
+                    return
+                handled += 1
+                if handled % TURN == 0:
+                    await asyncio.sleep(0)
+                while self.transport.pending > PAUSE_ABOVE:
+                    await asyncio.sleep(0.01)
+
+    async def _end(self) -> None:
+        self.protocol.stop_all()
+        self.diagnoser.stop()
+        self.ghosts.stop_all()
+        await self.host.stop(STOP_S)
+        await self.engine.close()
+        for cleanup in self._cleanups:
+            with contextlib.suppress(OSError):
+                cleanup()
+        await self.transport.close(STOP_S)
+
+    def at_end(self, cleanup: Callable[[], object]) -> None:
+        """Do this when the session is over."""
+        self._cleanups.append(cleanup)
+
+    def _deadline(self, method: str) -> float:
+        timeouts = self.configuration.server.timeouts
+        seconds = {
+            types.WORKSPACE_EXECUTE_COMMAND: timeouts.command,
+            types.CODE_ACTION_RESOLVE: timeouts.resolver,
+            types.TEXT_DOCUMENT_DIAGNOSTIC: timeouts.diagnostics,
+            types.TEXT_DOCUMENT_INLINE_COMPLETION: timeouts.inline_completion * max(1, len(self.host.entries)),
+            types.TEXT_DOCUMENT_HOVER: timeouts.hover,
+            types.TEXT_DOCUMENT_CODE_ACTION: timeouts.code_actions,
+            types.TEXT_DOCUMENT_CODE_LENS: timeouts.code_lenses,
+        }.get(method, 30.0)
+        return seconds + MARGIN_S
+
+    # -- at `initialize`
+
+    def meet(self, client: Client) -> None:
+        """Take the client's capabilities; before any document is open."""
+        self.client = client
+        self.edge = Edge(client)
+        self.documents = Documents(self.edge.encoding)
+        self.progresses.client = client
+        self.watch.parent(client.process_id)
+
+    def load_plugins(self) -> None:
+        """Find and import the plugins that the user's own settings allow."""
+        self.host.load(self.configuration.may_load, self._plugin_points)
+
+    # -- for features
+
+    def snapshot(self, uri: str, surface: str) -> Snapshot | None:
+        """The document as it is now; None, with a reason noted, when nothing is to be shown in it."""
+        snapshot = self.documents.snapshot(uri)
+        if snapshot is None:
+            nothing = Nothing("not-open", "The document is not open in this session.")
+        elif self.excluded(uri):
+            nothing = Nothing("excluded", "The setting server.exclude names this file.")
+        elif len(snapshot) > (limit := self.configuration.server.max_document_size):
+            nothing = Nothing("too-large", f"The document has over {limit:,} characters (server.max_document_size).")
+        else:
+            return snapshot
+        self.note(uri, surface, nothing)
+        return None
+
+    def note(
+        self, uri: str, surface: str, nothing: Nothing, *, plugin: str = "", request: int | str | None = None
+    ) -> None:
+        """Keep the reason why nothing was shown."""
+        identifier = request if request is not None else request_id.get()
+        self.reasons.record(uri, surface, nothing, plugin=plugin, request=identifier)
+        self.send_trace(
+            log.event("debug", "nothing", id=identifier, method=surface, plugin=plugin, uri=uri, reason=nothing.reason)
+        )
+
+    def engine_handle(self, entry: Entry) -> EngineHandle:
+        """The engine as this plugin sees it."""
+        if entry.name not in self._handles:
+            self._handles[entry.name] = EngineHandle(self.engine.connection)
+        return self._handles[entry.name]
+
+    async def settled(self) -> None:
+        """Wait, not for long, until the workspace's settings have been read."""
+        if not self._settled.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._settled.wait(), 2.0)
+
+    # -- settings
+
+    async def reload_settings(self) -> None:
+        """Read and apply all settings, and tell the user once what is wrong with them."""
+        await self.configuration.reload()
+        self.apply_settings()
+
+    def apply_settings(self) -> None:
+        """Give everyone the settings in force."""
+        self.excluded = Exclusion(self.configuration.server.exclude)
+        self.host.review(self.configuration.may_load)
+        for entry in self.host.entries:
+            if entry.plugin is not None:
+                entry.plugin.settings = self.configuration.of_plugin(entry.name, type(entry.plugin).Settings)
+        self._settled.set()
+        tables = {entry.name: entry.plugin and type(entry.plugin).Settings for entry in self.host.entries}
+        for problem in self.configuration.new_problems(tables):
+            log.event("warning", "setting", reason=problem.reason)
+            self.show_message(f"Inkling: {problem}", Severity.WARNING)
+        self.diagnoser.refresh()
+
+    # -- what the host tells (inkling.plugins.Listener)
+
+    def loaded(self, entry: Entry) -> None:
+        """Give a plugin its handles and settings."""
+        plugin: Plugin | None = entry.plugin
+        assert plugin is not None
+        plugin.engine = self.engine_handle(entry)  # type: ignore[assignment]
+        plugin.editor = SessionEditor(self, entry.name)
+        plugin.tokens = self._tokens
+        plugin.settings = self.configuration.of_plugin(entry.name, type(plugin).Settings)
+
+    def failed(self, entry: Entry, kind: str, failure: str, error: BaseException | None) -> None:
+        """Log it: the log says where, the client learns only that."""
+        log.event("error", "plugin", plugin=entry.name, method=kind, reason=failure, error=error)
+
+    def disabled(self, entry: Entry) -> None:
+        """Tell the user once."""
+        log.event("error", "plugin-disabled", plugin=entry.name, reason=entry.reason)
+        self.show_message(f"Inkling: {entry.name} disabled: {entry.detail}", Severity.WARNING)
+        self.status_changed()
+
+    # -- to the client
+
+    def show_message(self, text: str, severity: Severity) -> None:
+        """One short message; not before the client may get any."""
+        if self.protocol.state is State.RUNNING and self.greeted:
+            kind = {Severity.ERROR: 1, Severity.WARNING: 2, Severity.INFORMATION: 3, Severity.HINT: 4}[severity]
+            self.server.window_show_message(types.ShowMessageParams(types.MessageType(kind), text))
+        else:
+            self._early.append((text, severity))
+
+    def show_early_messages(self) -> None:
+        """Send what came up before `initialized`."""
+        self.greeted = True
+        early, self._early = self._early, []
+        for text, severity in early:
+            self.show_message(text, severity)
+
+    def status_changed(self) -> None:
+        """Tell a client that shows a status to ask for it again."""
+        if self.protocol.state is State.RUNNING:
+            self.protocol.notify("inkling/statusChanged", {"engine": self.engine.state})
+
+    def send_trace(self, line: str) -> None:
+        """`$/logTrace`, when the client asked for it."""
+        if self.trace != "off":
+            self.protocol.notify(types.LOG_TRACE, types.LogTraceParams(message=line))
+
+    def _engine_event(self, event: EngineEvent) -> None:
+        self.status_changed()
+        if event.kind in ("crashed", "failed"):
+            self.show_message(f"Inkling: {event.message}", Severity.WARNING)
+        elif event.kind == "gave-up":
+            self.protocol.in_background(self._offer_restart(event.message), "offer-restart")
+        elif event.kind == "started" or (event.model is not None and event.model.state in ("ready", "failed")):
+            self.diagnoser.refresh_if_waiting()
+
+    async def _offer_restart(self, message: str) -> None:
+        restart = types.MessageActionItem("Restart")
+        params = types.ShowMessageRequestParams(types.MessageType.Error, f"Inkling: {message}", [restart])
+        with contextlib.suppress(TimeoutError):
+            chosen = await self.protocol.ask(types.WINDOW_SHOW_MESSAGE_REQUEST, params, timeout_s=3600)
+            if chosen is not None and chosen.title == restart.title:
+                await self.engine.restart()

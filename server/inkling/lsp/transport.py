@@ -1,0 +1,154 @@
+"""Bytes in and out. The event loop never waits for the other end: reading and writing have threads of their own.
+
+A client that stops reading makes `pending` grow; the session then stops taking input, so memory stays flat.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import queue
+import sys
+import threading
+from typing import Protocol
+
+READ_SIZE = 1 << 16
+READ_AHEAD = 16
+"""Chunks read from stdin that the loop has not taken yet."""
+
+
+class Transport(Protocol):
+    """One client's connection."""
+
+    async def read(self) -> bytes:
+        """Some bytes; empty at the end of the stream."""
+        ...
+
+    def write(self, data: bytes) -> None:
+        """Queue bytes; returns at once. Bytes for a client that has gone are dropped."""
+        ...
+
+    @property
+    def pending(self) -> int:
+        """Bytes queued and not yet taken by the operating system."""
+        ...
+
+    async def close(self, timeout_s: float) -> None:
+        """Write what is queued, for at most `timeout_s`."""
+        ...
+
+
+class StdioTransport:
+    """The protocol's own pair of descriptors, see `claim_stdio`."""
+
+    def __init__(self, read_fd: int, write_fd: int) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._incoming: asyncio.Queue[bytes] = asyncio.Queue()
+        self._ahead = threading.Semaphore(READ_AHEAD)
+        self._outgoing: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._pending = 0
+        self._flushed = asyncio.Event()
+        threading.Thread(target=self._read_all, args=(read_fd,), name="lsp-read", daemon=True).start()
+        threading.Thread(target=self._write_all, args=(write_fd,), name="lsp-write", daemon=True).start()
+
+    async def read(self) -> bytes:
+        """Some bytes; empty at the end of the stream."""
+        data = await self._incoming.get()
+        self._ahead.release()
+        return data
+
+    def write(self, data: bytes) -> None:
+        """Queue bytes for the writer thread."""
+        with self._lock:
+            self._pending += len(data)
+        self._outgoing.put(data)
+
+    @property
+    def pending(self) -> int:
+        """Bytes queued and not yet taken by the operating system."""
+        return self._pending
+
+    async def close(self, timeout_s: float) -> None:
+        """Write what is queued, for at most `timeout_s`."""
+        self._outgoing.put(None)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._flushed.wait(), timeout_s)
+
+    def _read_all(self, descriptor: int) -> None:
+        data = b"-"
+        while data:
+            self._ahead.acquire()
+            try:
+                data = os.read(descriptor, READ_SIZE)
+            except OSError:
+                data = b""
+            self._tell(self._incoming.put_nowait, data)
+
+    def _write_all(self, descriptor: int) -> None:
+        while (data := self._outgoing.get()) is not None:
+            view = memoryview(data)
+            try:
+                while view:
+                    view = view[os.write(descriptor, view) :]
+            except OSError:  # the client has gone; the end of its input ends the session
+                pass
+            with self._lock:
+                self._pending -= len(data)
+        self._tell(self._flushed.set)
+
+    def _tell(self, function: object, *args: object) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(function, *args)  # type: ignore[arg-type]
+
+
+class StreamTransport:
+    """A TCP connection."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    async def read(self) -> bytes:
+        """Some bytes; empty at the end of the stream."""
+        try:
+            return await self._reader.read(READ_SIZE)
+        except ConnectionError:
+            return b""
+
+    def write(self, data: bytes) -> None:
+        """Queue bytes in asyncio's own buffer."""
+        if not self._writer.is_closing():
+            self._writer.write(data)
+
+    @property
+    def pending(self) -> int:
+        """Bytes queued and not yet taken by the operating system."""
+        return self._writer.transport.get_write_buffer_size()
+
+    async def close(self, timeout_s: float) -> None:
+        """Write what is queued, for at most `timeout_s`."""
+        self._writer.close()
+        with contextlib.suppress(OSError, TimeoutError):
+            await asyncio.wait_for(self._writer.wait_closed(), timeout_s)
+
+
+def claim_stdio() -> tuple[int, int]:
+    """Take stdin and stdout for the protocol: (read descriptor, write descriptor).
+
+    Afterwards descriptor 0 reads nothing and descriptor 1 is stderr, so that neither `print` in a plugin, nor C code,
+    nor a child process can break into the protocol.
+    """
+    sys.stdout.flush()
+    read_fd, write_fd = os.dup(0), os.dup(1)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.dup2(2, 1)
+    if sys.platform == "win32":
+        import msvcrt
+
+        for descriptor in (read_fd, write_fd):
+            msvcrt.setmode(descriptor, os.O_BINARY)
+    return read_fd, write_fd
