@@ -32,7 +32,7 @@ def stop_at_dedent(text: str, site: Site) -> str | Rejected:
     """Stay in the cursor's block: stop at the first line further out, but keep the line that closes what was opened."""
     lines = text.split("\n")
     base = len(site.indentation.expandtabs(8))
-    opened = opens_block(site.line_before + lines[0], site.language)
+    opened = bool(site.line_before.strip()) and opens_block(site.line_before + lines[0], site.language)
     kept = lines[:1]
     for line in lines[1:]:
         if not line.strip():
@@ -49,7 +49,6 @@ def stop_at_dedent(text: str, site: Site) -> str | Rejected:
                 kept.append(line)
             break
         kept.append(line)
-        opened = opened or opens_block(line, site.language)
     return "\n".join(kept)
 
 

@@ -64,9 +64,9 @@ def stop_at_repetition(text: str, site: Site) -> str | Rejected:
     """Stop where a model has begun to go round in circles."""
     for pattern in _REPEATED_ENDING:
         match = pattern.search(text)
-        if match is not None and match[1].strip():
+        if match is not None and len(set(match[1])) > 1:  # a ruler of one character is none
             kept = text[: match.start()].rstrip()
-            return kept if len(kept.strip()) > len(match[1]) else Rejected("repetition")
+            return kept or Rejected("repetition")
     lines = text.split("\n")
     for index in range(2, len(lines)):
         same = lines[index].strip()
