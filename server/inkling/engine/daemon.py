@@ -21,6 +21,7 @@ from typing import Any
 from inkling.engine.runtime import Info, Place, engine_environment, is_running, read_info
 from inkling.engine.serve import arguments_for
 from inkling.engine.settings import EngineSettings
+from inkling.engine.wire import PROTOCOL_VERSION
 from inkling.errors import InklingError
 
 _POLL_S = 0.04
@@ -61,12 +62,20 @@ async def answers(info: Info) -> bool:
 
 
 async def find(where: Place) -> Info | None:
-    """The running engine, if one answers."""
+    """The running engine, if one answers. Raises `InklingError("engine-version")` when it speaks another protocol."""
     info = read_info(where.info)
-    return info if info is not None and await answers(info) else None
+    if info is None or not await answers(info):
+        return None
+    if info.protocol != PROTOCOL_VERSION:
+        raise InklingError(
+            "engine-version",
+            f"Inkling was upgraded to {info.version} while this window was open.",
+            "Restart the language server.",
+        )
+    return info
 
 
-async def find_or_start(where: Place, settings: EngineSettings, *, private_to: str = "") -> Info:
+async def find_or_start(where: Place, settings: EngineSettings) -> Info:
     """The running engine, started if need be. Raises `InklingError` when it does not start or does not answer."""
     import filelock
 
@@ -88,7 +97,7 @@ async def find_or_start(where: Place, settings: EngineSettings, *, private_to: s
                 if (info := await find(where)) is not None:
                     return info
                 remaining = max(1.0, until - time.monotonic())
-                report = await asyncio.to_thread(spawn, where, settings, private_to, remaining)
+                report = await asyncio.to_thread(spawn, where, settings, remaining)
             finally:
                 lock.release()
             if "error" in report:
@@ -116,17 +125,17 @@ def _silent(where: Place, seconds: float) -> InklingError:
     )
 
 
-def spawn(where: Place, settings: EngineSettings, private_to: str, timeout_s: float) -> dict[str, Any]:
+def spawn(where: Place, settings: EngineSettings, timeout_s: float) -> dict[str, Any]:
     """Start the process and return its readiness report; blocks, so call it on a thread.
 
     The process outlives this one: it has a session of its own and no pipe to us once it is ready.
     """
     if not sys.executable:
         raise InklingError("engine-down", "The engine cannot be started: this Python does not know its own path.")
-    parent = os.getpid() if private_to else 0
+    parent = os.getpid() if settings.private else 0
     # -P and a folder of ours: the engine must not import from the workspace that the editor happens to be in.
     command = [sys.executable, "-P", "-m", "inkling.engine"]
-    command += arguments_for(settings, private_to=private_to, parent=parent)
+    command += arguments_for(settings, name=where.name, parent=parent)
     try:
         process = subprocess.Popen(
             command,

@@ -13,6 +13,7 @@ import os
 import socket
 import stat
 import sys
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -38,7 +39,10 @@ def runtime_folder() -> Path:
     """The folder of sockets, locks and info files, made if missing. Raises `InklingError("runtime-folder")`."""
     import platformdirs
 
-    return private_folder(Path(platformdirs.user_runtime_dir("inkling", appauthor=False)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it warns of falling back to /tmp/runtime-<uid>, which is checked below
+        folder = Path(platformdirs.user_runtime_dir("inkling", appauthor=False))
+    return private_folder(folder)
 
 
 def log_folder() -> Path:

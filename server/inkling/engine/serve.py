@@ -34,6 +34,7 @@ from inkling.engine.runtime import (
     engine_environment,
     error_report,
     place,
+    runtime_folder,
 )
 from inkling.engine.settings import EngineSettings
 from inkling.errors import InklingError
@@ -58,12 +59,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--unload-seconds", type=float, default=defaults.unload_seconds, metavar="S")
     parser.add_argument("--queue-limit", type=int, default=defaults.queue_limit, metavar="N")
     parser.add_argument("--online", action="store_true", help="allow downloads from the hub")
-    parser.add_argument("--private-to", default="", metavar="ID", help="serve one window alone")
+    parser.add_argument("--name", default="", help="where its socket is; chosen by whoever starts it")
+    parser.add_argument("--private", action="store_true", help="serve one window alone")
     parser.add_argument("--parent", type=int, default=0, metavar="PID", help="leave when this process ends")
     parser.add_argument("--tcp", action="store_true", help="loopback and a token in place of a Unix socket")
 
 
-def arguments_for(settings: EngineSettings, *, private_to: str = "", parent: int = 0) -> list[str]:
+def arguments_for(settings: EngineSettings, *, name: str, parent: int = 0) -> list[str]:
     """The options that give these settings."""
     return [
         f"--device={settings.device}",
@@ -73,7 +75,8 @@ def arguments_for(settings: EngineSettings, *, private_to: str = "", parent: int
         f"--unload-seconds={settings.unload_seconds}",
         f"--queue-limit={settings.queue_limit}",
         *([] if settings.offline else ["--online"]),
-        *([f"--private-to={private_to}"] if private_to else []),
+        f"--name={name}",
+        *(["--private"] if settings.private else []),
         *([f"--parent={parent}"] if parent else []),
     ]
 
@@ -81,7 +84,7 @@ def arguments_for(settings: EngineSettings, *, private_to: str = "", parent: int
 def run(args: argparse.Namespace) -> int:
     """Serve until nobody needs the engine. 0 when it served, 3 when another engine holds the lock, 1 for an error."""
     settings = EngineSettings(
-        private=bool(args.private_to),
+        private=args.private,
         device=args.device,
         threads=args.threads,
         memory_budget_mb=args.memory_budget_mb,
@@ -92,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
     )
     _take_environment(settings)
     try:
-        where = place(settings, private_to=args.private_to)
+        where = Place(args.name, runtime_folder()) if args.name else place(settings)
     except InklingError as error:
         _say(error_report(error))
         return 1
