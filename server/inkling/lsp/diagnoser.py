@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lsprotocol import types
 from pygls.exceptions import JsonRpcException
@@ -175,6 +175,6 @@ def full(wire: Wire) -> types.RelatedFullDocumentDiagnosticReport:
     return types.RelatedFullDocumentDiagnosticReport(items=wire.items, result_id=wire.result_id)
 
 
-def empty() -> Any:
+def empty() -> types.RelatedFullDocumentDiagnosticReport:
     """The reply for a document with nothing to say about."""
     return types.RelatedFullDocumentDiagnosticReport(items=[])

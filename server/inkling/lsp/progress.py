@@ -42,8 +42,12 @@ class Bar:
     def begin(self) -> None:
         """Show it."""
         self._begun = True
-        cancellable = self.cancel is not None
-        begin = types.WorkDoneProgressBegin(self.title, cancellable, self._message, self._percentage)
+        begin = types.WorkDoneProgressBegin(
+            title=self.title,
+            cancellable=self.cancel is not None,
+            message=self._message,
+            percentage=self._percentage,
+        )
         self._send(begin)
 
     def end(self) -> None:

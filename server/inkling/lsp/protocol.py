@@ -35,7 +35,7 @@ from pygls.protocol import LanguageServerProtocol
 from inkling.errors import InklingError
 from inkling.lsp import inline_types
 from inkling.lsp.log import log
-from inkling.lsp.transport import Transport
+from inkling.lsp.transport import CROWDED, Transport
 from inkling.lsp.wire import frame
 
 PARSE_ERROR = -32700
@@ -49,10 +49,8 @@ REQUEST_CANCELLED = -32800
 MAX_RUNNING = 512
 """Requests in work at a time; more are refused at once, so that a flood costs no memory."""
 
-CROWDED = 4 << 20
-"""Bytes waiting for a client that does not read, above which notifications that it can do without are dropped."""
-
 _DISPENSABLE = {"$/progress", "$/logTrace", "window/logMessage", "inkling/statusChanged"}
+"""Not sent to a client that does not read."""
 
 MsgId = int | str
 request_id: ContextVar[MsgId | None] = ContextVar("request_id", default=None)
@@ -307,7 +305,7 @@ class Protocol(LanguageServerProtocol):
             return None
         return types.METHOD_TO_TYPES.get(method, (None, None, None))[2]
 
-    def get_message_type(self, method: str) -> Any:
+    def get_message_type(self, method: str) -> Any:  # type: ignore[override]  # a cache of pygls'
         """As lsprotocol has it, but inline completion with its `partialResultToken`."""
         if method == types.TEXT_DOCUMENT_INLINE_COMPLETION:
             return inline_types.InlineCompletionRequest

@@ -39,9 +39,6 @@ from inkling.plugins import Entry, Host
 if TYPE_CHECKING:
     from inkling.api import Plugin
 
-PAUSE_ABOVE = 1 << 20
-"""Bytes waiting for a client that does not read, above which no more of its input is taken."""
-
 TURN = 32
 """Messages handled before running work gets a turn."""
 
@@ -125,8 +122,7 @@ class Session:
                 handled += 1
                 if handled % TURN == 0:
                     await asyncio.sleep(0)
-                while self.transport.pending > PAUSE_ABOVE:
-                    await asyncio.sleep(0.01)
+                await self.transport.room()
 
     async def _end(self) -> None:
         self.protocol.stop_all()
@@ -223,7 +219,8 @@ class Session:
             if entry.plugin is not None:
                 entry.plugin.settings = self.configuration.of_plugin(entry.name, type(entry.plugin).Settings)
         self._settled.set()
-        tables = {entry.name: entry.plugin and type(entry.plugin).Settings for entry in self.host.entries}
+        tables: dict[str, type | None] = {entry.name: None for entry in self.host.entries}
+        tables |= {entry.name: type(entry.plugin).Settings for entry in self.host.entries if entry.plugin is not None}
         for problem in self.configuration.new_problems(tables):
             log.event("warning", "setting", reason=problem.reason)
             self.show_message(f"Inkling: {problem}", Severity.WARNING)
@@ -235,7 +232,7 @@ class Session:
         """Give a plugin its handles and settings."""
         plugin: Plugin | None = entry.plugin
         assert plugin is not None
-        plugin.engine = self.engine_handle(entry)  # type: ignore[assignment]
+        plugin.engine = self.engine_handle(entry)
         plugin.editor = SessionEditor(self, entry.name)
         plugin.tokens = self._tokens
         plugin.settings = self.configuration.of_plugin(entry.name, type(plugin).Settings)

@@ -17,6 +17,9 @@ READ_SIZE = 1 << 16
 READ_AHEAD = 16
 """Chunks read from stdin that the loop has not taken yet."""
 
+CROWDED = 1 << 20
+"""Bytes waiting for a client that does not read, above which no more of its input is taken."""
+
 
 class Transport(Protocol):
     """One client's connection."""
@@ -32,6 +35,10 @@ class Transport(Protocol):
     @property
     def pending(self) -> int:
         """Bytes queued and not yet taken by the operating system."""
+        ...
+
+    async def room(self) -> None:
+        """Return when no more than `CROWDED` bytes are pending."""
         ...
 
     async def close(self, timeout_s: float) -> None:
@@ -50,6 +57,7 @@ class StdioTransport:
         self._lock = threading.Lock()
         self._pending = 0
         self._flushed = asyncio.Event()
+        self._room = asyncio.Event()
         threading.Thread(target=self._read_all, args=(read_fd,), name="lsp-read", daemon=True).start()
         threading.Thread(target=self._write_all, args=(write_fd,), name="lsp-write", daemon=True).start()
 
@@ -69,6 +77,12 @@ class StdioTransport:
     def pending(self) -> int:
         """Bytes queued and not yet taken by the operating system."""
         return self._pending
+
+    async def room(self) -> None:
+        """Return when no more than `CROWDED` bytes are pending."""
+        while self._pending > CROWDED:
+            self._room.clear()
+            await self._room.wait()
 
     async def close(self, timeout_s: float) -> None:
         """Write what is queued, for at most `timeout_s`."""
@@ -95,7 +109,10 @@ class StdioTransport:
             except OSError:  # the client has gone; the end of its input ends the session
                 pass
             with self._lock:
+                was_crowded = self._pending > CROWDED
                 self._pending -= len(data)
+            if was_crowded:
+                self._tell(self._room.set)
         self._tell(self._flushed.set)
 
     def _tell(self, function: object, *args: object) -> None:
@@ -109,6 +126,7 @@ class StreamTransport:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
+        writer.transport.set_write_buffer_limits(high=CROWDED)
 
     async def read(self) -> bytes:
         """Some bytes; empty at the end of the stream."""
@@ -126,6 +144,12 @@ class StreamTransport:
     def pending(self) -> int:
         """Bytes queued and not yet taken by the operating system."""
         return self._writer.transport.get_write_buffer_size()
+
+    async def room(self) -> None:
+        """Return when no more than `CROWDED` bytes are pending."""
+        if self.pending > CROWDED:
+            with contextlib.suppress(ConnectionError):
+                await self._writer.drain()
 
     async def close(self, timeout_s: float) -> None:
         """Write what is queued, for at most `timeout_s`."""

@@ -55,5 +55,5 @@ def register(session: Session) -> None:
         formats: Any = session.client.get("textDocument.hover.contentFormat")
         plain = isinstance(formats, list) and "markdown" not in formats
         kind = types.MarkupKind.PlainText if plain else types.MarkupKind.Markdown
-        span = None if shown is None else session.edge.to_range(now, shown)
-        return types.Hover(types.MarkupContent(kind, RULE.join(parts)), span)
+        contents = types.MarkupContent(kind, RULE.join(parts))
+        return types.Hover(contents, None if shown is None else session.edge.to_range(now, shown))

@@ -60,7 +60,7 @@ def register(session: Session) -> None:
         notebooks = types.NotebookDocumentSyncOptions(
             notebook_selector=[types.NotebookDocumentFilterWithNotebook(notebook="*")]
         )
-        return ServerCapabilitiesBuilder(
+        builder = ServerCapabilitiesBuilder(
             client,
             features,
             session.server.protocol.fm.feature_options,
@@ -68,7 +68,9 @@ def register(session: Session) -> None:
             types.TextDocumentSyncKind.Incremental,
             notebooks,
             types.PositionEncodingKind(session.client.position_encoding),
-        ).build()
+        )
+        offered: types.ServerCapabilities = builder.build()  # type: ignore[no-untyped-call]
+        return offered
 
     @session.server.feature(types.INITIALIZED)
     def initialized(raw: Any) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from lsprotocol import types
 
-from inkling.lsp.features.inline_completion import KIND as INLINE
+from inkling.lsp.ghosts import KIND as INLINE
 
 if TYPE_CHECKING:
     from inkling.lsp.session import Session
@@ -40,7 +41,7 @@ def opened(session: Session, item: types.TextDocumentItem, notebook: str = "") -
     session.diagnoser.changed(item.uri)
 
 
-def changed(session: Session, uri: str, version: int, changes: list[types.TextDocumentContentChangeEvent]) -> None:
+def changed(session: Session, uri: str, version: int, changes: Sequence[types.TextDocumentContentChangeEvent]) -> None:
     """A document or a notebook's cell was edited."""
     if session.documents.change(uri, version, changes) is not None:
         session.dispatch.drop(uri, INLINE)
