@@ -2,54 +2,59 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from tokenizers import Tokenizer
 
+from inkling.training.causal_card import write_card
+from inkling.training.causal_recipe import CausalRecipe, ShapeRecipe
 from inkling.training.corpus import build as corpus
+from inkling.training.device import pick_device
 from inkling.training.errors import TrainingError
 from inkling.training.evaluate import bits_per_byte
-from inkling.training.loop import LoopRecipe, Position, train
-from inkling.training.optim import OptimizerRecipe
-from inkling.training.packing import FimRecipe, TokenFile, Tokens, content_key
-from inkling.training.recipe import fingerprint
+from inkling.training.loop import Position, train
+from inkling.training.packing import TokenFile, Tokens, content_key
+from inkling.training.recipe import fingerprint, load_recipe
 
 
-@dataclass(frozen=True)
-class ShapeRecipe:
-    """The model's shape. Input and output embeddings are one matrix."""
+def train_from_recipe(path: Path, out: Path | None, overrides: Mapping[str, str]) -> Path:
+    """Train, or go on training, the recipe's model; returns the model's folder.
 
-    layers: int = 6
-    width: int = 256
-    heads: int = 4
-    kv_heads: int = 2
-    inner: int = 704
-    positions: int = 2048
-    rope_theta: float = 10_000.0
-
-    def __post_init__(self) -> None:
-        if self.width % self.heads:
-            raise ValueError(f"width {self.width} must be a multiple of heads {self.heads}.")
-        if self.heads % self.kv_heads:
-            raise ValueError(f"heads {self.heads} must be a multiple of kv_heads {self.kv_heads}.")
+    Raises TrainingError: no tokenizer, an empty corpus, a checkpoint of another shape, no room on the disk.
+    """
+    recipe = load_recipe(path, CausalRecipe, overrides)
+    if out is not None:
+        recipe = dataclasses.replace(recipe, out=out)
+    model, tokenizer, position = pretrain(recipe)
+    folder = recipe.out / "model"
+    save(model, tokenizer, folder)
+    write_card(recipe, model, tokenizer, position, folder)
+    return folder
 
 
-@dataclass(frozen=True)
-class CausalRecipe:
-    """A causal language model: which corpus, which tokenizer, which shape, how long."""
+def save(model: Any, tokenizer: Any, folder: Path) -> None:
+    """Write weights (bf16), config, generation config and tokenizer as ``from_pretrained`` reads them."""
+    from transformers import GenerationConfig
 
-    corpus: Path  # a folder made by the tokenizer recipe: train.jsonl, held-out.jsonl
-    tokenizer: Path  # a folder with tokenizer.json
-    out: Path
-    seed: int = 1
-    device: str = "auto"
-    shape: ShapeRecipe = field(default_factory=ShapeRecipe)
-    loop: LoopRecipe = field(default_factory=LoopRecipe)
-    optimizer: OptimizerRecipe = field(default_factory=OptimizerRecipe)
-    fim: FimRecipe = field(default_factory=FimRecipe)
+    copy = type(model)(model.config)
+    copy.load_state_dict(model.state_dict())
+    copy.to(torch.bfloat16)
+    copy.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
+        do_sample=False,
+        max_new_tokens=64,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    try:
+        copy.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+    except OSError as error:
+        raise TrainingError(f"{folder}: cannot write the model: {error.strerror}. The checkpoints are kept.") from error
 
 
 def new_model(shape: ShapeRecipe, tokenizer: Any, seed: int) -> Any:
@@ -71,20 +76,8 @@ def new_model(shape: ShapeRecipe, tokenizer: Any, seed: int) -> Any:
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
-    return LlamaForCausalLM._from_config(config, attn_implementation="sdpa")
-
-
-def pick_device(name: str) -> torch.device:
-    """``auto`` is CUDA where there is one. Raises TrainingError for a device this machine lacks."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise TrainingError(f"device {name!r} cannot be used here: {reason}. Try --device auto.") from None
-    return device
+    config._attn_implementation = "sdpa"
+    return LlamaForCausalLM(config)
 
 
 def pretrain(recipe: CausalRecipe) -> tuple[Any, Any, Position]:
@@ -95,8 +88,7 @@ def pretrain(recipe: CausalRecipe) -> tuple[Any, Any, Position]:
     if not tokenizer_file.is_file():
         raise TrainingError(f"{tokenizer_file}: no such tokenizer. Run the tokenizer recipe first.")
     train_file, held_file = recipe.corpus / "train.jsonl", recipe.corpus / "held-out.jsonl"
-    raw = Tokenizer.from_file(str(tokenizer_file))
-    raw.encode_special_tokens = True  # source code that spells a special token is text, not a command
+    raw = plain_text_tokenizer(recipe.tokenizer)
     tokenizer = AutoTokenizer.from_pretrained(recipe.tokenizer)
     documents = (document.text for document in corpus.read(train_file))
     key = content_key(train_file, tokenizer_file) if train_file.is_file() else ""
@@ -121,6 +113,13 @@ def pretrain(recipe: CausalRecipe) -> tuple[Any, Any, Position]:
         evaluate=evaluate if sample else None,
     )
     return model, tokenizer, position
+
+
+def plain_text_tokenizer(folder: Path) -> Tokenizer:
+    """The tokenizer in ``folder``, for text alone: a file that spells a special token is text, not a command."""
+    raw = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    raw.encode_special_tokens = True
+    return raw
 
 
 def held_out_sample(path: Path, characters: int = 60_000) -> list[str]:

@@ -101,7 +101,7 @@ class Checkpoints:
 
 def restore_module(module: torch.nn.Module, tensors: Mapping[str, torch.Tensor], origin: Path) -> None:
     """Load ``tensors`` into ``module``; raise CheckpointError naming the tensors that do not fit its shape."""
-    own = module.state_dict()
+    own = module_tensors(module)
     faults = [f"{name} is absent" for name in own if name not in tensors]
     faults += [f"{name} is not part of this model" for name in tensors if name not in own]
     faults += [
@@ -115,7 +115,18 @@ def restore_module(module: torch.nn.Module, tensors: Mapping[str, torch.Tensor],
             f"{origin}: a checkpoint of another shape: {'; '.join(faults[:3])}{more}. "
             "Give the recipe the shape it was made with, or another --out to start anew."
         )
-    module.load_state_dict(dict(tensors))
+    with torch.no_grad():
+        for name, value in own.items():
+            value.copy_(tensors[name])
+
+
+def module_tensors(module: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """A module's weights and kept buffers by name, a shared one (tied embeddings) once."""
+    once: dict[int, str] = {}
+    state = module.state_dict(keep_vars=True)
+    for name, value in state.items():
+        once.setdefault(id(value), name)
+    return {name: state[name].detach() for name in once.values()}
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:

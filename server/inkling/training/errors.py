@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from inkling.errors import InklingError
 
-class TrainingError(Exception):
+
+class TrainingError(InklingError):
     """A fault meant for the user: what happened, to which thing, and what to do next, in one message."""
+
+    def __init__(self, message: str, *, reason: str = "training-failed") -> None:
+        super().__init__(reason, message)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import torch
 from tokenizers import Tokenizer
 
-from inkling.training.tokenizer import END
+from inkling.training.tokenizer import END, control_id
 
 
 @torch.inference_mode()
@@ -21,7 +21,7 @@ def bits_per_byte(
     document's first window, a token has at least ``context - stride`` tokens before it (default: half).
     """
     stride = stride or context // 2
-    start = tokenizer.token_to_id(END)
+    start = control_id(tokenizer, END)
     device = next(model.parameters()).device
     bits, size = 0.0, 0
     for text in texts:

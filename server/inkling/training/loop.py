@@ -19,10 +19,12 @@ import torch
 from inkling.training.checkpoint import (
     CheckpointError,
     Checkpoints,
+    module_tensors,
     optimizer_tensors,
     restore_module,
     restore_optimizer,
 )
+from inkling.training.device import precision
 from inkling.training.optim import OptimizerRecipe, Optimizers
 from inkling.training.packing import Tokens
 from inkling.training.progress import RunLog
@@ -31,7 +33,9 @@ from inkling.training.progress import RunLog
 class Windows(Protocol):
     """Where the loop gets its data: all windows of one epoch at one context length."""
 
-    def __call__(self, epoch: int, context: int) -> Tokens: ...
+    def __call__(self, epoch: int, context: int) -> Tokens:
+        """Unsigned 16-bit tokens, ``[windows, context]``."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -68,14 +72,6 @@ class Position:
     losses: list[float] = field(default_factory=list)
 
 
-def precision(device: torch.device) -> torch.dtype:
-    """bf16 where the hardware multiplies it (CUDA, AMX, AVX512-BF16), fp32 elsewhere."""
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
-    fast = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
-    return torch.bfloat16 if fast else torch.float32
-
-
 def train(
     model: torch.nn.Module,
     windows: Windows,
@@ -109,10 +105,11 @@ def train(
         restore_module(model, found.part("model"), found.folder)
         for name, inner in optimizers.all.items():
             restore_optimizer(inner, found.part(name))
-        average = {name: value.to(device) for name, value in found.part("average").items()}
+        kept = found.part("average")
+        average = {name: kept[name].to(device) for name in average}
 
     def save() -> None:
-        tensors = {f"model.{k}": v for k, v in model.state_dict().items() if k in average}
+        tensors = {f"model.{k}": v for k, v in module_tensors(model).items()}
         tensors |= {f"average.{k}": v for k, v in average.items()}
         for name, inner in optimizers.all.items():
             tensors |= {f"{name}.{k}": v for k, v in optimizer_tensors(inner).items()}
@@ -133,15 +130,16 @@ def train(
             if data is None:
                 data = windows(position.epoch, context)
             rows = data[position.at : position.at + batch]
+            remainder = len(rows) < batch <= len(data)
             position.at += batch
             if position.at >= len(data):
                 position.epoch, position.at, data = position.epoch + 1, 0, None
-            if len(rows) < batch and position.step:  # a compiled step knows one shape
+            if remainder:  # a compiled step knows one shape, and these windows come back in the next epoch
                 continue
             ids = torch.from_numpy(rows.astype("int64")).to(device)
             with torch.autocast(device.type, kind, enabled=kind != torch.float32):
                 loss = loss_of(model, ids, ignore)
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             factor = optimizers.step(position.step, recipe.steps)
             with torch.no_grad():
                 keep = min(recipe.average, (1 + position.step) / (10 + position.step))

@@ -11,13 +11,14 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 from tokenizers import Tokenizer
 
 from inkling.training.errors import TrainingError
-from inkling.training.tokenizer import END, FIM_MIDDLE, FIM_PREFIX, FIM_SUFFIX
+from inkling.training.tokenizer import END, FIM_MIDDLE, FIM_PREFIX, FIM_SUFFIX, control_id
 
 Tokens = np.ndarray[tuple[int, ...], np.dtype[np.uint16]]
 
@@ -28,15 +29,19 @@ class FimRecipe:
 
     ``rate`` is the share of windows, ``spm`` the share of those in suffix-prefix-middle order, ``lines`` the share
     whose middle is what a cursor asks for (from a point in a line to the end of it or of a line soon after);
-    the other middles lie between two random points.
+    the other middles lie between two random points. ``cut`` is the share of the remaining windows that are tokenized
+    in pieces, ``cuts`` times cut at a random character: a cursor stands in mid-word as often as not, and a model that
+    has only seen whole words tokenized cannot go on from there.
     """
 
     rate: float = 0.3
     spm: float = 0.3
     lines: float = 0.6
+    cut: float = 0.25
+    cuts: int = 12
 
     def __post_init__(self) -> None:
-        for name in ("rate", "spm", "lines"):
+        for name in ("rate", "spm", "lines", "cut"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must lie between 0 and 1, not {getattr(self, name)}.")
 
@@ -61,7 +66,7 @@ class TokenFile:
             return cls(np.load(path, mmap_mode="r"), np.array(told["ends"], dtype=np.int64), told["bytes"])
         if tokenizer.get_vocab_size() > 65536:
             raise TrainingError("the tokenizer has more than 65,536 tokens; packed corpora hold 16-bit tokens.")
-        end = tokenizer.token_to_id(END)
+        end = control_id(tokenizer, END)
         parts: list[Tokens] = []
         ends: list[int] = []
         size = total = 0
@@ -95,10 +100,10 @@ class TokenFile:
             )
         offset = int(rng.integers(0, len(joined) - count * context + 1))
         windows = joined[offset : offset + count * context].reshape(count, context)
-        if fim.rate:
-            middle = Middle(tokenizer, fim)
-            for i in np.flatnonzero(rng.random(count) < fim.rate):
-                windows[i] = middle.turn(windows[i], rng)
+        middle = Middle(tokenizer, fim)
+        draw = rng.random(count)
+        for i in np.flatnonzero(draw < fim.rate + (1 - fim.rate) * fim.cut):
+            windows[i] = middle.turn(windows[i], rng) if draw[i] < fim.rate else middle.cut(windows[i], rng)
         return windows[rng.permutation(count)]
 
 
@@ -109,7 +114,7 @@ class Middle:
         self.tokenizer = tokenizer
         self.fim = fim
         names = (END, FIM_PREFIX, FIM_SUFFIX, FIM_MIDDLE, "<|fim_pad|>")
-        self.end, self.prefix, self.suffix, self.middle, self.pad = map(tokenizer.token_to_id, names)
+        self.end, self.prefix, self.suffix, self.middle, self.pad = (control_id(tokenizer, name) for name in names)
 
     def turn(self, window: Tokens, rng: np.random.Generator) -> Tokens:
         """The window in PSM or SPM order, or unchanged where it spans documents or cuts a character."""
@@ -130,6 +135,18 @@ class Middle:
             ids = [self.prefix, *before, self.suffix, *after, self.middle, *inside, self.end]
         if len(ids) > len(window):
             return window
+        return np.array(ids + [self.pad] * (len(window) - len(ids)), dtype=np.uint16)
+
+    def cut(self, window: Tokens, rng: np.random.Generator) -> Tokens:
+        """The window's text tokenized in pieces, so that some words are split where a cursor might stand."""
+        if (window == self.end).any():
+            return window
+        text = self.tokenizer.decode(window.tolist(), skip_special_tokens=False)
+        if "\ufffd" in text:
+            return window
+        at = [0, *sorted(int(i) for i in rng.integers(0, len(text) + 1, self.fim.cuts)), len(text)]
+        ids = [i for start, stop in pairwise(at) if start < stop for i in self._encode(text[start:stop])]
+        ids = ids[: len(window)]
         return np.array(ids + [self.pad] * (len(window) - len(ids)), dtype=np.uint16)
 
     def _span(self, text: str, rng: np.random.Generator) -> tuple[int, int]:

@@ -6,15 +6,18 @@ ends in indentation ends where a token of the training text ends, and a line cos
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from inkling.training.card import ModelCard, Result
+from inkling.training.corpus import build as corpus
 from inkling.training.corpus.build import CorpusRecipe
 from inkling.training.errors import TrainingError
+from inkling.training.recipe import load_recipe
 
 END = "<|endoftext|>"
 FIM_PREFIX, FIM_MIDDLE, FIM_SUFFIX = "<|fim_prefix|>", "<|fim_middle|>", "<|fim_suffix|>"
@@ -44,6 +47,7 @@ class TokenizerRecipe:
     """A tokenizer of ``vocabulary`` tokens (special ones included) from a corpus."""
 
     corpus: CorpusRecipe
+    corpus_out: Path  # the corpus is kept: the language model recipes train on it
     out: Path
     vocabulary: int = 8192
     minimum_frequency: int = 2
@@ -52,6 +56,19 @@ class TokenizerRecipe:
     def __post_init__(self) -> None:
         if self.vocabulary < 256 + len(SPECIAL_TOKENS):
             raise ValueError(f"vocabulary must be at least {256 + len(SPECIAL_TOKENS)} (all bytes, all specials).")
+
+
+def train_from_recipe(path: Path, out: Path | None, overrides: Mapping[str, str]) -> Path:
+    """Build the recipe's corpus, train its tokenizer, and return the tokenizer's folder. Raises TrainingError."""
+    recipe = load_recipe(path, TokenizerRecipe, overrides)
+    folder = out or recipe.out
+    report = corpus.build_once(recipe.corpus, recipe.corpus_out)
+    texts = [document.text for document in corpus.read(recipe.corpus_out / "train.jsonl")]
+    tokenizer = train_from_scratch(texts, recipe.vocabulary, minimum_frequency=recipe.minimum_frequency)
+    wrap(tokenizer, recipe.context).save_pretrained(folder)
+    held_out = [document.text for document in corpus.read(recipe.corpus_out / "held-out.jsonl")]
+    _card(recipe, tokenizer, report, held_out or texts).write(folder)
+    return folder
 
 
 def train_from_scratch(texts: Iterable[str], vocabulary: int, *, minimum_frequency: int = 2) -> Tokenizer:
@@ -85,7 +102,7 @@ def wrap(tokenizer: Tokenizer, context: int) -> Any:
     """The tokenizer as transformers knows it: special tokens named, chat template set."""
     from transformers import PreTrainedTokenizerFast
 
-    return PreTrainedTokenizerFast(
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=tokenizer,
         model_max_length=context,
         bos_token=END,
@@ -95,6 +112,14 @@ def wrap(tokenizer: Tokenizer, context: int) -> Any:
         chat_template=CHAT_TEMPLATE,
         clean_up_tokenization_spaces=False,
     )
+
+
+def control_id(tokenizer: Tokenizer, token: str) -> int:
+    """The id of a special token. Raises TrainingError when the tokenizer lacks it."""
+    found = tokenizer.token_to_id(token)
+    if found is None:
+        raise TrainingError(f"the tokenizer has no token {token}. Make one with the tokenizer recipe.")
+    return int(found)
 
 
 def train_from(base: Any, texts: Iterable[str], vocabulary: int) -> Any:
@@ -109,6 +134,27 @@ def bytes_per_token(tokenizer: Tokenizer, texts: Iterable[str]) -> float:
         size += len(text.encode())
         tokens += len(tokenizer.encode(text, add_special_tokens=False).ids)
     return size / max(1, tokens)
+
+
+def _card(recipe: TokenizerRecipe, tokenizer: Tokenizer, report: corpus.Report, texts: Sequence[str]) -> ModelCard:
+    train_size, held_size = report.sizes
+    measured_on = "held-out" if held_size else "training"
+    return ModelCard(
+        name=f"Byte-level BPE tokenizer, {tokenizer.get_vocab_size():,} tokens",
+        task="text-generation",
+        summary=(
+            "A byte-level BPE tokenizer for source code. A line break and the indentation after it are one token; "
+            "any byte can be encoded. It has special tokens for fill-in-the-middle and chat."
+        ),
+        limits="Trained on the text below and on nothing else: other languages take more tokens per byte.",
+        results=[Result(f"bytes per token, {measured_on} text", bytes_per_token(tokenizer, texts), "B")],
+        training={
+            "corpus": f"{train_size:.1f} MB, {len(report.packages)} packages or folders",
+            "held out": f"{held_size:.1f} MB",
+            "vocabulary": recipe.vocabulary,
+            "special tokens": " ".join(f"`{token}`" for token in SPECIAL_TOKENS),
+        },
+    )
 
 
 class _Counted:

@@ -17,6 +17,7 @@ from inkling.training.corpus import sources
 from inkling.training.corpus.dedup import Seen
 from inkling.training.corpus.scrub import scrub
 from inkling.training.corpus.sources import CorpusError, Package
+from inkling.training.recipe import fingerprint
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class CorpusRecipe:
     all_packages: bool = False
     held_out: tuple[str, ...] = ()
     megabytes_per_package: float = 10.0
+    near_copies: float = 0.7  # estimated similarity from which a file counts as a copy; 1 keeps all but equal ones
     held_out_share: float = 0.05  # of files, for folders that name no packages to hold out
 
     def __post_init__(self) -> None:
@@ -53,6 +55,25 @@ class Report:
     packages: dict[str, dict[str, object]] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
     scrubbed: int = 0
+    recipe: str = ""
+
+    @property
+    def sizes(self) -> tuple[float, float]:
+        """Megabytes to train on and held out."""
+        sizes = {False: 0.0, True: 0.0}
+        for package in self.packages.values():
+            sizes[bool(package["held_out"])] += float(str(package["bytes"])) / 1e6
+        return sizes[False], sizes[True]
+
+
+def build_once(recipe: CorpusRecipe, out: Path) -> Report:
+    """The corpus of ``recipe`` in ``out``: the one that is there, or a new one when the recipe has changed."""
+    note = out / "report.json"
+    if note.is_file():
+        report = Report(**json.loads(note.read_text("utf-8")))
+        if report.recipe == fingerprint(recipe):
+            return report
+    return build(recipe, out)
 
 
 def build(recipe: CorpusRecipe, out: Path) -> Report:
@@ -60,7 +81,7 @@ def build(recipe: CorpusRecipe, out: Path) -> Report:
 
     Raises CorpusError when nothing is left to train on or a folder holds a file that is not text.
     """
-    report = Report()
+    report = Report(recipe=fingerprint(recipe))
     packages = [sources.folder(folder, recipe.patterns) for folder in recipe.folders]
     own = {package.name for package in packages}
     if recipe.standard_library:
@@ -71,7 +92,7 @@ def build(recipe: CorpusRecipe, out: Path) -> Report:
         packages += found
     packages.sort(key=lambda package: package.name not in recipe.held_out)
     out.mkdir(parents=True, exist_ok=True)
-    seen = Seen()
+    seen = Seen(recipe.near_copies)
     kept: Counter[str] = Counter()
     with (
         (out / "train.jsonl").open("w", encoding="utf-8") as train,
@@ -85,9 +106,10 @@ def build(recipe: CorpusRecipe, out: Path) -> Report:
                 target = held if is_held else train
                 target.write(json.dumps(vars(document), ensure_ascii=False) + "\n")
                 kept["held-out" if is_held else "train"] += 1
-    (out / "report.json").write_text(json.dumps(vars(report), indent=1, ensure_ascii=False) + "\n", "utf-8")
     if not kept["train"]:
-        raise CorpusError(f"{out}: the corpus is empty: no file passed the filters. report.json says why.")
+        dropped = {name: package["dropped"] for name, package in report.packages.items()}
+        raise CorpusError(f"the corpus is empty: no file is left to train on. Dropped, by reason: {dropped}.")
+    (out / "report.json").write_text(json.dumps(vars(report), indent=1, ensure_ascii=False) + "\n", "utf-8")
     return report
 
 
@@ -107,11 +129,9 @@ def _filtered(package: Package, own: bool, recipe: CorpusRecipe, seen: Seen, rep
     dropped: Counter[str] = Counter()
     kept_files = kept_bytes = 0
     budget = recipe.megabytes_per_package * 1e6
-    texts: Iterator[tuple[str, str]]
-    if own:  # one's own folder: a file that isn't text is a mistake to be told, not to be passed over
-        texts = ((shown, sources.read_text(path)) for shown, path in package.files)
-    else:
-        texts = sources.text_of(package)
+    # in one's own folder, a file that isn't text is a mistake to be told, not to be passed over
+    own_texts = ((shown, sources.read_text(path)) for shown, path in package.files)
+    texts = own_texts if own else sources.text_of(package)
     # in the order of a hash, so that a package over its budget is sampled evenly rather than cut at a letter
     for shown, text in sorted(texts, key=lambda item: _unit(item[0])):
         reason = None if own else sources.why_unfit(text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from email.message import Message
+from typing import Protocol
 
 PERMISSIVE = frozenset(
     {
@@ -28,18 +28,31 @@ _SPELLINGS = {
 }
 
 
-def licence_of(metadata: Message) -> str:
+class Metadata(Protocol):
+    """What ``importlib.metadata`` gives for a distribution."""
+
+    def __contains__(self, item: str) -> bool:
+        """Whether the field is there."""
+        ...
+
+    def __getitem__(self, key: str) -> str:
+        """One field."""
+        ...
+
+    def get_all(self, name: str) -> list[str] | None:
+        """All values of a field."""
+        ...
+
+
+def licence_of(metadata: Metadata) -> str:
     """The licence a distribution declares, as an SPDX expression where one can be told; "" when none is."""
-    expression = metadata.get("License-Expression")
-    if expression:
-        return str(expression)
-    text = str(metadata.get("License") or "").strip()
+    if "License-Expression" in metadata:
+        return metadata["License-Expression"]
+    text = (metadata["License"] if "License" in metadata else "").strip()  # noqa: SIM401 - its type has no get
     if text and "\n" not in text and len(text) < 60:
         return _SPELLINGS.get(text.lower(), text)
     names = [
-        str(line).rpartition("::")[2].strip()
-        for line in metadata.get_all("Classifier") or []
-        if str(line).startswith("License")
+        line.rpartition("::")[2].strip() for line in metadata.get_all("Classifier") or [] if line.startswith("License")
     ]
     return " AND ".join(_SPELLINGS.get(name.lower(), name) for name in names if name != "OSI Approved")
 
