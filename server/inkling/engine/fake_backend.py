@@ -97,7 +97,7 @@ class FakeModel:
 
     def counters(self) -> Mapping[str, int]:
         """`generated_tokens`, `prefill_tokens`, `computed_inputs`."""
-        return self._counters
+        return dict(self._counters)
 
     def close(self) -> None:
         """Notes it."""

@@ -191,7 +191,8 @@ def is_running(info: Info) -> bool:
 
     try:
         process = psutil.Process(info.pid)
-        return abs(process.create_time() - info.created) < 1.0 and process.status() != psutil.STATUS_ZOMBIE
+        same = abs(process.create_time() - info.created) < 1.0
+        return bool(same and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.Error:
         return False
 

@@ -221,11 +221,9 @@ class ModelWorker:
         if job.steps is None:
             job.steps = iter(self.model.generate(job.request, job.stop))
         while True:
-            before = self.model.counters()
+            before = _prompt_tokens(self.model)
             chunk = next(job.steps, None)
-            after = self.model.counters()
-            for counter in ("prefill_tokens", "reused_tokens"):
-                job.prompt_tokens += after.get(counter, 0) - before.get(counter, 0)
+            job.prompt_tokens += _prompt_tokens(self.model) - before
             if job.stop.is_set:
                 return  # `_next` drops it
             if chunk is None:
@@ -272,6 +270,11 @@ class ModelWorker:
             job.results[index] = result
         for job, index in chosen[len(results) :]:  # stopped half-way: `_next` drops these jobs
             job.pending.append(index)
+
+
+def _prompt_tokens(model: LoadedModel) -> int:
+    counters = model.counters()
+    return counters.get("prefill_tokens", 0) + counters.get("reused_tokens", 0)
 
 
 def _close(job: GenerateJob) -> None:
