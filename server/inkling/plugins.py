@@ -113,7 +113,7 @@ class Host:
 
     def __init__(self, listener: Listener) -> None:
         self.entries: list[Entry] = []
-        self._listener = listener
+        self.listener = listener
         self._strays: set[asyncio.Task[Any]] = set()
 
     def load(self, enabled: Callable[[str], str], points: Iterable[EntryPoint] | None = None) -> None:
@@ -123,10 +123,10 @@ class Host:
             self.entries.append(entry)
             if not _NAME.fullmatch(point.name) or point.name in _RESERVED:
                 entry.disable("bad-name", "A plugin's name is lower-case words joined by underscores.")
-                self._listener.disabled(entry)
+                self.listener.disabled(entry)
             elif any(other.name == point.name for other in self.entries[:-1]):
                 entry.disable("name-taken", f"Another plugin is named {point.name}.")
-                self._listener.disabled(entry)
+                self.listener.disabled(entry)
             else:
                 entry.disable("disabled", "")
         self.review(enabled)
@@ -150,16 +150,16 @@ class Host:
             surfaces = _check_class(entry, plugin_class)
             entry.plugin = plugin = plugin_class()
             entry.methods = tuple(Method(surface, getattr(plugin, name)) for name, surface in surfaces)
-            self._listener.loaded(entry)
+            self.listener.loaded(entry)
         except (KeyboardInterrupt, GeneratorExit):
             raise
         except WrongTypeError as error:
             entry.disable("not-a-plugin", str(error))
         except BaseException as error:
             entry.disable("import-failed", f"It does not load: {type(error).__name__}.")
-            self._listener.failed(entry, "import", "import-failed", error)
+            self.listener.failed(entry, "import", "import-failed", error)
         if not entry.ready:
-            self._listener.disabled(entry)
+            self.listener.disabled(entry)
 
     def ready(self, kind: str, language: str | None = None) -> list[tuple[Entry, Method]]:
         """Who to ask for a surface, in order."""
@@ -274,11 +274,11 @@ class Host:
     ) -> None:
         outcome.failure = failure
         entry.failures += 1
-        self._listener.failed(entry, method.surface.kind, failure, error)
+        self.listener.failed(entry, method.surface.kind, failure, error)
         if entry.failures >= FAILURES and entry.ready:
             words = {"timed-out": "gave no result in time", "wrong-type": "gave results of the wrong type"}
             entry.disable("failing", f"It {words.get(failure, 'raised an error')} {FAILURES} times in a row.")
-            self._listener.disabled(entry)
+            self.listener.disabled(entry)
 
     async def stop(self, timeout_s: float) -> None:
         """Stop every plugin that was started."""

@@ -46,10 +46,18 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _serve_stdio() -> int:
-    from inkling.lsp.session import Session
+    from inkling.lsp.greeting import answer_first
     from inkling.lsp.transport import StdioTransport, claim_stdio
+    from inkling.lsp.wire import Deframer
 
-    return await Session(StdioTransport(*claim_stdio())).run()
+    transport, deframer = StdioTransport(*claim_stdio()), Deframer()
+    greeting, first = await answer_first(transport, deframer)
+    from inkling.lsp.session import Session  # by far the longest import: the client has its first answer by now
+
+    session = Session(transport, deframer=deframer)
+    if greeting is not None:
+        session.meet(greeting)
+    return await session.run(first)
 
 
 async def _serve_tcp(host: str, port: int) -> int:

@@ -26,6 +26,7 @@ from inkling.lsp.editor import SessionEditor
 from inkling.lsp.engine_link import Connect, EngineLink
 from inkling.lsp.features import register_all
 from inkling.lsp.ghosts import Ghosts
+from inkling.lsp.greeting import Greeting
 from inkling.lsp.handles import EngineHandle, LazyTokens
 from inkling.lsp.log import log
 from inkling.lsp.progress import Progresses
@@ -33,7 +34,7 @@ from inkling.lsp.protocol import Protocol, State, request_id
 from inkling.lsp.reasons import Reasons
 from inkling.lsp.transport import Transport
 from inkling.lsp.watch import Watch
-from inkling.lsp.wire import Deframer, Junk
+from inkling.lsp.wire import Deframer, Frame, Junk
 from inkling.plugins import Entry, Host
 
 if TYPE_CHECKING:
@@ -53,10 +54,12 @@ class Session:
         self,
         transport: Transport,
         *,
+        deframer: Deframer | None = None,
         connect: Connect = engine_link.connect,
         plugins: Iterable[EntryPoint] | None = None,
     ) -> None:
         self.transport = transport
+        self._deframer = deframer or Deframer()
         self.server = LanguageServer("inkling", __version__, protocol_cls=Protocol, converter_factory=default_converter)
         protocol = self.server.protocol
         assert isinstance(protocol, Protocol)
@@ -80,7 +83,7 @@ class Session:
         self.greeted = False
         """Whether `initialized` has come: before it, the client takes no messages."""
         protocol.trace_event = self.send_trace
-        self._plugin_points = plugins
+        self.plugin_points = plugins
         self._early: list[tuple[str, Severity]] = []
         self._handles: dict[str, EngineHandle] = {}
         self._tokens = LazyTokens()
@@ -91,9 +94,12 @@ class Session:
 
     # -- life
 
-    async def run(self) -> int:
-        """Serve until the client exits, hangs up or dies; returns the process's exit status."""
-        reading = asyncio.create_task(self._read())
+    async def run(self, first: Frame | Junk | None = None) -> int:
+        """Serve until the client exits, hangs up or dies; returns the process's exit status.
+
+        `first` is a message that was taken from the deframer before.
+        """
+        reading = asyncio.create_task(self._read(first))
         dying = asyncio.create_task(self.watch.wait())
         try:
             await asyncio.wait({reading, dying}, return_when=asyncio.FIRST_COMPLETED)
@@ -107,22 +113,28 @@ class Session:
             return self.protocol.exit_code
         return 0 if self.protocol.state is State.SHUT_DOWN else 1
 
-    async def _read(self) -> None:
-        deframer = Deframer()
+    async def _read(self, item: Frame | Junk | None) -> None:
         handled = 0
-        while data := await self.transport.read():
-            deframer.feed(data)
-            while (item := deframer.take()) is not None:
-                if isinstance(item, Junk):
-                    self.protocol.junk(item.reason)
-                elif not self.protocol.receive(item.body):
-                    deframer.reject(item.body)
-                if self.protocol.state is State.EXITED:
+        while True:
+            while item is None and (item := self._deframer.take()) is None:
+                data = await self.transport.read()
+                if not data:
                     return
-                handled += 1
-                if handled % TURN == 0:
-                    await asyncio.sleep(0)
-                await self.transport.room()
+                self._deframer.feed(data)
+            self._handle(item)
+            item = None
+            if self.protocol.state is State.EXITED:
+                return
+            handled += 1
+            if handled % TURN == 0:
+                await asyncio.sleep(0)
+            await self.transport.room()
+
+    def _handle(self, item: Frame | Junk) -> None:
+        if isinstance(item, Junk):
+            self.protocol.junk(item.reason)
+        elif not self.protocol.receive(item.body):
+            self._deframer.reject(item.body)
 
     async def _end(self) -> None:
         self.protocol.stop_all()
@@ -154,17 +166,23 @@ class Session:
 
     # -- at `initialize`
 
-    def meet(self, client: Client) -> None:
-        """Take the client's capabilities; before any document is open."""
-        self.client = client
-        self.edge = Edge(client)
+    def meet(self, greeting: Greeting) -> None:
+        """Take what `initialize` settled; before any document is open."""
+        self.client = greeting.client
+        self.edge = Edge(greeting.client)
         self.documents = Documents(self.edge.encoding)
-        self.progresses.client = client
-        self.watch.parent(client.process_id)
-
-    def load_plugins(self) -> None:
-        """Find and import the plugins that the user's own settings allow."""
-        self.host.load(self.configuration.may_load, self._plugin_points)
+        self.configuration = greeting.configuration
+        self.progresses.client = greeting.client
+        self.watch.parent(greeting.client.process_id)
+        self.trace = greeting.trace
+        self.host = greeting.host
+        self.host.listener = self
+        for entry in self.host.entries:
+            if entry.plugin is not None:
+                self.loaded(entry)
+            elif entry.reason != "disabled":
+                self.disabled(entry)
+        self.protocol.state = State.RUNNING
 
     # -- for features
 

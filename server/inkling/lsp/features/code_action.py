@@ -17,12 +17,12 @@ from inkling.api import Action, Edit, InklingError, Range, Snapshot
 from inkling.lsp.convert import check_action, check_edit
 from inkling.lsp.dispatch import content_modified
 from inkling.lsp.editor import apply_edit, place_edits
+from inkling.lsp.greeting import APPLY_ACTION
 
 if TYPE_CHECKING:
     from inkling.lsp.session import Session
 
 KIND = "code_actions"
-APPLY_COMMAND = "inkling.applyAction"
 
 
 def register(session: Session) -> None:
@@ -84,7 +84,7 @@ def register(session: Session) -> None:
             if session.client.resolves_edits:
                 shown.data = data
             else:
-                shown.command = types.Command(title=action.title, command=APPLY_COMMAND, arguments=[data])
+                shown.command = types.Command(title=action.title, command=APPLY_ACTION, arguments=[data])
         return shown
 
     @session.server.feature(types.CODE_ACTION_RESOLVE)

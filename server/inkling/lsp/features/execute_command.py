@@ -19,7 +19,8 @@ from lsprotocol import types
 from pygls.exceptions import JsonRpcInvalidParams
 
 from inkling.api import InklingError, Range, Severity, Snapshot
-from inkling.lsp.features.code_action import APPLY_COMMAND, Resolution
+from inkling.lsp.features.code_action import Resolution
+from inkling.lsp.greeting import APPLY_ACTION, COMMAND_PREFIX, ENABLE_PLUGIN, RESTART_ENGINE, WHY_NOTHING
 from inkling.lsp.protocol import REQUEST_FAILED, Failed
 from inkling.plugins import Entry, Method
 
@@ -27,23 +28,15 @@ if TYPE_CHECKING:
     from inkling.lsp.session import Session
 
 KIND = "command"
-PREFIX = "inkling."
-OWN = (APPLY_COMMAND, "inkling.whyNothing", "inkling.restartEngine", "inkling.enablePlugin")
-
-
-def names(session: Session) -> list[str]:
-    """All commands to advertise."""
-    plugins = [PREFIX + method.surface.name for _, method in session.host.ready(KIND)]
-    return [*OWN, *(name for name in dict.fromkeys(plugins) if name not in OWN)]
 
 
 def register(session: Session) -> None:
     """Register the method."""
     own: dict[str, Callable[[Any, types.ProgressToken | None], Awaitable[Any]]] = {
-        APPLY_COMMAND: lambda argument, token: Resolution(session, argument).apply(token),
-        "inkling.whyNothing": lambda argument, token: why_nothing(argument),
-        "inkling.restartEngine": lambda argument, token: session.engine.restart(),
-        "inkling.enablePlugin": lambda argument, token: enable(argument),
+        APPLY_ACTION: lambda argument, token: Resolution(session, argument).apply(token),
+        WHY_NOTHING: lambda argument, token: why_nothing(argument),
+        RESTART_ENGINE: lambda argument, token: session.engine.restart(),
+        ENABLE_PLUGIN: lambda argument, token: enable(argument),
     }
 
     @session.server.feature(types.WORKSPACE_EXECUTE_COMMAND)
@@ -54,8 +47,8 @@ def register(session: Session) -> None:
             raise JsonRpcInvalidParams("A command's first argument is an object.")
         if params.command in own:
             return own[params.command](first, params.work_done_token)
-        found = session.host.named(KIND, params.command.removeprefix(PREFIX))
-        if found is None or not params.command.startswith(PREFIX):
+        found = session.host.named(KIND, params.command.removeprefix(COMMAND_PREFIX))
+        if found is None or not params.command.startswith(COMMAND_PREFIX):
             raise JsonRpcInvalidParams("There is no such command.")
         snapshot, span = place(first)
         keywords = {str(name): value for name, value in first.items() if name not in ("uri", "range", "position")}

@@ -5,72 +5,27 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
 
 from lsprotocol import types
-from pygls.capabilities import ServerCapabilitiesBuilder
 from pygls.exceptions import JsonRpcException, JsonRpcInvalidParams
-from pygls.uris import to_fs_path
 
-from inkling.lsp.client import Client
-from inkling.lsp.features import execute_command
-from inkling.lsp.log import log
-from inkling.lsp.protocol import State
+from inkling.lsp.greeting import greet
 
 if TYPE_CHECKING:
     from inkling.lsp.session import Session
-
-_OFFERED = {
-    "hover": types.TEXT_DOCUMENT_HOVER,
-    "diagnostics": types.TEXT_DOCUMENT_DIAGNOSTIC,
-    "code_actions": types.TEXT_DOCUMENT_CODE_ACTION,
-    "code_lenses": types.TEXT_DOCUMENT_CODE_LENS,
-    "inline_completion": types.TEXT_DOCUMENT_INLINE_COMPLETION,
-}
-"""Surface → the method that is advertised when some plugin has it."""
 
 
 def register(session: Session) -> None:
     """Register both methods."""
 
     @session.server.feature(types.INITIALIZE)
-    def initialize(raw: Any) -> dict[str, Any]:
-        if not isinstance(raw, Mapping) or not isinstance(raw.get("capabilities"), Mapping):
-            raise JsonRpcInvalidParams("initialize has no capabilities.")
-        session.meet(Client(raw))
-        session.configuration.set_client(raw.get("initializationOptions"))
-        session.configuration.roots = roots(raw)
-        session.configuration.read_user_file()
-        session.load_plugins()
-        session.trace = str(raw.get("trace") or "off")
-        session.protocol.state = State.RUNNING
-        capabilities = session.protocol.encode(offer(raw["capabilities"]))
-        info = {"name": session.server.name, "version": session.server.version}
-        return {"capabilities": capabilities, "serverInfo": info}
-
-    def offer(raw: Mapping[str, Any]) -> types.ServerCapabilities:
-        features = set(session.server.protocol.fm.features)
-        surfaces = {method.surface.kind for entry in session.host.entries for method in entry.methods}
-        features -= {method for surface, method in _OFFERED.items() if surface not in surfaces}
+    def initialize(raw: Any) -> Mapping[str, Any]:
         try:
-            client = session.protocol._converter.structure(raw, types.ClientCapabilities)
-        except Exception as error:
-            log.event("info", "capabilities-odd", error=error)
-            client = types.ClientCapabilities()
-        notebooks = types.NotebookDocumentSyncOptions(
-            notebook_selector=[types.NotebookDocumentFilterWithNotebook(notebook="*")]
-        )
-        builder = ServerCapabilitiesBuilder(
-            client,
-            features,
-            session.server.protocol.fm.feature_options,
-            execute_command.names(session),
-            types.TextDocumentSyncKind.Incremental,
-            notebooks,
-            types.PositionEncodingKind(session.client.position_encoding),
-        )
-        offered: types.ServerCapabilities = builder.build()  # type: ignore[no-untyped-call]
-        return offered
+            greeting = greet(raw, session.plugin_points)
+        except ValueError:
+            raise JsonRpcInvalidParams("The parameters of initialize are not as specified.") from None
+        session.meet(greeting)
+        return greeting.result
 
     @session.server.feature(types.INITIALIZED)
     def initialized(raw: Any) -> None:
@@ -108,17 +63,3 @@ async def watch_files(session: Session) -> None:
     if registrations:
         with contextlib.suppress(JsonRpcException, TimeoutError):
             await session.protocol.ask(types.CLIENT_REGISTER_CAPABILITY, types.RegistrationParams(registrations))
-
-
-def roots(params: Mapping[str, Any]) -> list[Any]:
-    """The workspace's folders on this machine's file system."""
-    from pathlib import Path
-
-    folders = params.get("workspaceFolders")
-    uris = [folder.get("uri") for folder in folders if isinstance(folder, Mapping)] if isinstance(folders, list) else []
-    if not uris:
-        uris = [params.get("rootUri")]
-    found = [to_fs_path(uri) for uri in uris if isinstance(uri, str) and urlsplit(uri).scheme == "file"]
-    if not found and isinstance(params.get("rootPath"), str):
-        found = [unquote(params["rootPath"])]
-    return [Path(path) for path in found if path]

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lsprotocol import types
 from pygls.exceptions import JsonRpcException
-from pygls.uris import to_fs_path
 
 from inkling.lsp.features.initialize import ask_configuration
+from inkling.lsp.greeting import local_path
 
 if TYPE_CHECKING:
     from inkling.lsp.session import Session
@@ -39,8 +38,8 @@ def register(session: Session) -> None:
 
     @session.server.feature(types.WORKSPACE_DID_CHANGE_WORKSPACE_FOLDERS)
     async def did_change_workspace_folders(params: types.DidChangeWorkspaceFoldersParams) -> None:
-        gone = {_path(folder) for folder in params.event.removed}
-        added = [path for folder in params.event.added if (path := _path(folder)) is not None]
+        gone = {local_path(folder.uri) for folder in params.event.removed}
+        added = [path for folder in params.event.added if (path := local_path(folder.uri)) is not None]
         kept = [path for path in session.configuration.roots if path not in gone]
         session.configuration.roots = kept + [path for path in added if path not in kept]
         await session.reload_settings()
@@ -50,8 +49,3 @@ def register(session: Session) -> None:
         if isinstance(params, Mapping) and isinstance(params.get("trusted"), bool):
             session.configuration.trusted = params["trusted"]
             await session.reload_settings()
-
-
-def _path(folder: types.WorkspaceFolder) -> Path | None:
-    path = to_fs_path(folder.uri)
-    return Path(path) if path else None
