@@ -21,6 +21,8 @@ from inkling.engine.models.packed_linear import (
     Int8Rows,
     PlainLinear,
 )
+from inkling.engine.models.quantize_pack import Packer
+from inkling.engine.models.quantize_plan import Method
 
 FUSED = ("llama", "llama-scaled", "qwen2", "qwen3", "mistral")
 IDS = [int(i) for i in torch.randint(0, 600, (90,), generator=torch.Generator().manual_seed(0))]
@@ -29,7 +31,7 @@ IDS = [int(i) for i in torch.randint(0, 600, (90,), generator=torch.Generator().
 def build(folder: Path, **options: Any) -> FusedLlama:
     tensors = load_file(folder / "model.safetensors")
     config = AutoConfig.from_pretrained(folder)
-    return FusedLlama(config, tensors.get, lambda _name, weight, bias: PlainLinear(weight, bias), **options)
+    return FusedLlama(config, tensors.get, Packer(Method.FLOAT32), **options)
 
 
 @pytest.mark.parametrize("architecture", FUSED)

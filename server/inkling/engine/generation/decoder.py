@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 
-class Interrupted(Exception):  # noqa: N818 - control flow, not a fault
+class Interrupted(Exception):
     """A forward pass was given up between two layers because `Decoder.interrupt` said so."""
 
 
@@ -124,7 +124,7 @@ class ModuleDecoder:
             raise Interrupted
 
     def new_cache(self) -> ModuleCache:
-        """A growing cache. Sliding-window layers keep everything: their mask limits what is seen, and it can be cropped."""
+        """A growing cache. Sliding-window layers keep everything, so it can be cropped; the mask limits what is seen."""
         from transformers import DynamicCache
 
         return ModuleCache(DynamicCache() if self.croppable else DynamicCache(config=self.model.config))
@@ -164,5 +164,5 @@ def _tensors(model: nn.Module) -> list[Tensor]:
 
 def _layers(model: nn.Module) -> list[nn.Module]:
     """The transformer blocks: the longest ModuleList."""
-    lists = [module for module in model.modules() if isinstance(module, nn.ModuleList)]
-    return list(max(lists, key=len)) if lists else []
+    lists = [list(module) for module in model.modules() if isinstance(module, nn.ModuleList)]
+    return max(lists, key=len, default=[])

@@ -7,7 +7,7 @@ everything it needs is in its sequence. It never looks back at text; stop string
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -41,7 +41,7 @@ class Step:
     logprobs: list[float] = field(default_factory=list)
 
 
-class Stopped(Exception):  # noqa: N818 - control flow, not a fault
+class Stopped(Exception):
     """The client went away or the deadline passed."""
 
 
@@ -56,7 +56,7 @@ class Loop:
 
     def decode(
         self, sequence: prefix_cache.Sequence, prompt: Sequence[int], sampler: Sampler, limit: int, stop: Stop
-    ) -> Iterator[Step]:
+    ) -> Generator[Step, None, None]:
         """Yield at least once per prefill chunk and forward pass, `limit` tokens in all unless the caller ends it.
 
         `sequence.ids` is a proper prefix of `prompt`. Raises Stopped between two layers once `stop` is set or late. The

@@ -52,11 +52,11 @@ class TextGenerator:
         """
         if threads:
             torch.set_num_threads(threads)
-        loaded = quantize.load(folder, quantization=quantization, device=device, on_progress=on_progress)
+        loaded = quantize.load(folder, name=model_id, quantization=quantization, device=device, on_progress=on_progress)
         self.id = model_id
         self.device = device
-        self.quantization = loaded.quantization
-        self.quantization_why = loaded.why
+        self.quantization = loaded.plan.method.quantization
+        self.quantization_why = loaded.plan.told
         self.decoder = loaded.decoder
         kind = torch.device(device).type
         self.vocabulary = Vocabulary(loaded.tokenizer)

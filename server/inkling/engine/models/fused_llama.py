@@ -16,12 +16,12 @@ from torch import Tensor
 
 from inkling.engine.generation.decoder import Interrupted, never
 from inkling.engine.models.packed_linear import Int8Rows, LinearOp
+from inkling.engine.models.quantize_pack import HEAD, Packer
 
 TYPES = ("llama", "mistral", "qwen2", "qwen3")
 _STATIC_ROPE = ("default", "linear", "llama3", "yarn")
 
 GetTensor = Callable[[str], Tensor | None]
-MakeLinear = Callable[[str, Tensor, Tensor | None], LinearOp]
 
 
 def unsupported(config: Any) -> str:
@@ -101,17 +101,15 @@ class FusedLlama:
         self,
         config: Any,
         tensors: GetTensor,
-        linear: MakeLinear,
+        packer: Packer,
         *,
         cache_dtype: torch.dtype = torch.float32,
-        compress_embedding: bool = False,
         device: str = "cpu",
         on_layer: Callable[[float], None] = lambda _: None,
     ) -> None:
         """Build from `tensors` (a checkpoint's tensor by name, None where it has none), layer by layer.
 
-        `linear(name, weight, bias)` packs a weight. `compress_embedding` keeps the embedding in 8 bits per row.
-        Raises KeyError with the name of a missing tensor.
+        Raises KeyError with the name of a missing tensor, ValueError with that of one of another shape.
         """
         self.device = torch.device(device)
         self.vocabulary: int = config.vocab_size
@@ -125,61 +123,58 @@ class FusedLlama:
         self._cache_dtype = cache_dtype
         self._turn = _rotations(config, self._size, self.device)
 
-        def need(name: str) -> Tensor:
+        def need(name: str, inputs: int) -> Tensor:
             tensor = tensors(name)
             if tensor is None:
                 raise KeyError(name)
+            if tensor.shape[-1] != inputs:
+                raise ValueError(name)
             return tensor
 
-        def merged(layer: int, names: Sequence[str], turned: Sequence[bool]) -> tuple[Tensor, Tensor | None]:
-            weights = [need(f"model.layers.{layer}.{name}.weight") for name in names]
+        def merge(
+            layer: int, names: Sequence[str], turned: Sequence[bool], inputs: int
+        ) -> tuple[Tensor, Tensor | None]:
+            weights = [need(f"model.layers.{layer}.{name}.weight", inputs) for name in names]
             biases = [tensors(f"model.layers.{layer}.{name}.bias") for name in names]
-            weights = [self._interleave(w) if t else w for w, t in zip(weights, turned, strict=True)]
-            if all(b is None for b in biases):
-                return torch.cat(weights), None
             whole = [w.new_zeros(len(w)) if b is None else b for w, b in zip(weights, biases, strict=True)]
-            return torch.cat(weights), torch.cat(
-                [self._interleave(b) if t else b for b, t in zip(whole, turned, strict=True)]
-            )
+            weights = [self._interleave(w) if t else w for w, t in zip(weights, turned, strict=True)]
+            whole = [self._interleave(b) if t else b for b, t in zip(whole, turned, strict=True)]
+            return torch.cat(weights), None if all(b is None for b in biases) else torch.cat(whole)
 
-        def pack(layer: int, *names: str, turned: Sequence[bool] = ()) -> LinearOp:
-            weight, bias = merged(layer, names, turned or [False] * len(names))
-            return linear(f"model.layers.{layer}.{'+'.join(names)}", weight, bias)
+        def pack(layer: int, *names: str, inputs: int, turned: Sequence[bool] = ()) -> LinearOp:
+            turned = turned or [False] * len(names)
+            return packer.linear(f"model.layers.{layer}.{'+'.join(names)}", lambda: merge(layer, names, turned, inputs))
 
-        def norm(name: str) -> Tensor:
-            return need(name).float().to(self.device)
+        def norm(name: str, width: int) -> Tensor:
+            return need(name, width).float().to(self.device)
 
-        embedding = need("model.embed_tokens.weight")
-        count: int = config.num_hidden_layers
+        width, count = self._width, int(config.num_hidden_layers)
         self._layers: list[_Layer] = []
         for index in range(count):
-            layer = _Layer()
-            layer.qkv = pack(
-                index, "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", turned=(True, True, False)
-            )
-            layer.out = pack(index, "self_attn.o_proj")
-            layer.gate_up = pack(index, "mlp.gate_proj", "mlp.up_proj")
-            layer.down = pack(index, "mlp.down_proj")
-            layer.norm_1 = norm(f"model.layers.{index}.input_layernorm.weight")
-            layer.norm_2 = norm(f"model.layers.{index}.post_attention_layernorm.weight")
+            layer, path = _Layer(), f"model.layers.{index}"
+            attention = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")
+            layer.qkv = pack(index, *attention, inputs=width, turned=(True, True, False))
+            layer.out = pack(index, "self_attn.o_proj", inputs=self._heads * self._size)
+            layer.gate_up = pack(index, "mlp.gate_proj", "mlp.up_proj", inputs=width)
+            layer.down = pack(index, "mlp.down_proj", inputs=config.intermediate_size)
+            layer.norm_1 = norm(f"{path}.input_layernorm.weight", width)
+            layer.norm_2 = norm(f"{path}.post_attention_layernorm.weight", width)
             layer.query_norm = layer.key_norm = None
             if config.model_type == "qwen3":
-                layer.query_norm = self._interleave(norm(f"model.layers.{index}.self_attn.q_norm.weight"))
-                layer.key_norm = self._interleave(norm(f"model.layers.{index}.self_attn.k_norm.weight"))
+                layer.query_norm = self._interleave(norm(f"{path}.self_attn.q_norm.weight", self._size))
+                layer.key_norm = self._interleave(norm(f"{path}.self_attn.k_norm.weight", self._size))
             self._layers.append(layer)
             on_layer((index + 1) / (count + 1))
-        self._norm = norm("model.norm.weight")
-        head = embedding if config.tie_word_embeddings else need("lm_head.weight")
-        self._head = linear("lm_head", head, None)
-        self._embedding: Tensor | Int8Rows
-        if compress_embedding:
-            self._embedding = Int8Rows.of(embedding)
-            table = embedding.nelement()
+        self._norm = norm("model.norm.weight", width)
+        tied, words = bool(config.tie_word_embeddings), "model.embed_tokens.weight"
+        self._head = packer.linear(HEAD, lambda: (need(words if tied else "lm_head.weight", width), None))
+        self._embedding = packer.table(lambda: need(words, width), tied=tied)
+        if isinstance(self._embedding, Int8Rows):
+            table = self._embedding.values.nelement()
         else:
-            self._embedding = embedding.to(self.device)
-            table = 0 if config.tie_word_embeddings else embedding.nelement() * embedding.element_size()
+            table = 0 if tied else self._embedding.nelement() * self._embedding.element_size()
         ops = [op for layer in self._layers for op in (layer.qkv, layer.out, layer.gate_up, layer.down)]
-        self.bytes = table + sum(op.bytes for op in (*ops, self._head))
+        self.bytes: int = table + sum(op.bytes for op in (*ops, self._head))
         on_layer(1.0)
 
     def new_cache(self) -> FusedCache:

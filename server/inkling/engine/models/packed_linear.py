@@ -55,7 +55,8 @@ class Int8Rows:
 
 @dataclass(frozen=True, slots=True)
 class Int4Groups:
-    """Weights [out, in] in 4 bits: `values` uint8 [out, in / 2], low half first, `scales` bfloat16 [in / group, out, 2].
+    """Weights [out, in] in 4 bits: `values` uint8 [out, in / 2], low half first, `scales` bfloat16
+    [in / group, out, 2].
 
     A weight is `(value - 8) * scales[…, 0] + scales[…, 1]`.
     """
@@ -113,7 +114,7 @@ class Int8Linear:
     """
 
     def __init__(self, weight: Int8Rows, bias: Tensor | None = None) -> None:
-        engine = "onednn" if torch.cpu._is_amx_tile_supported() else "x86"  # type: ignore[no-untyped-call]
+        engine = "onednn" if torch.cpu._is_amx_tile_supported() else "x86"
         with _engine_lock, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # quantized tensors are deprecated; their kernels have no successor here
             before = torch.backends.quantized.engine
@@ -125,7 +126,7 @@ class Int8Linear:
             finally:
                 torch.backends.quantized.engine = before
         self._bias = None if bias is None else bias.float()
-        self._reduce = not torch.cpu._is_vnni_supported()  # type: ignore[no-untyped-call]
+        self._reduce = not torch.cpu._is_vnni_supported()
         self.outputs = weight.values.shape[0]
         self.bytes = weight.values.nelement() + 4 * self.outputs
 
@@ -156,7 +157,7 @@ class Int4Linear:
         """Bfloat16 [tokens, out]."""
         x = x.bfloat16()
         if len(x) <= INT4_TOKENS:
-            y = torch.ops.aten._weight_int4pack_mm_for_cpu(x, self._packed, self._group, self._scales)
+            y: Tensor = torch.ops.aten._weight_int4pack_mm_for_cpu(x, self._packed, self._group, self._scales)
         else:
             y = F.linear(x, self._weight())
         return y if self._bias is None else y.add_(self._bias)
@@ -166,4 +167,5 @@ class Int4Linear:
         scales, offsets = self._scales.permute(2, 1, 0).unsqueeze(-1).unbind()
         levels = torch.stack((self._levels & 15, self._levels >> 4), -1).flatten(1)
         grouped = levels.view(len(levels), -1, self._group).bfloat16().sub_(8).mul_(scales).add_(offsets)
-        return grouped.flatten(1)
+        weight: Tensor = grouped.flatten(1)
+        return weight
