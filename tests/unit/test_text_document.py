@@ -162,7 +162,13 @@ def test_positions_go_to_the_client_and_back(encoding: Encoding) -> None:
         ("ab\ncd", [Change("X", (1, 1), (0, 1))], 2, "aXd", [MirrorProblem.INVERTED_RANGE]),
         ("ab", [Change("X", (0, -3), (0, 1))], 2, "Xb", [MirrorProblem.NEGATIVE_POSITION]),
         ("ab", [Change("X", (0, 0), (0, 1))], 0, "ab", [MirrorProblem.STALE_VERSION]),
-        ("ab", [Change("X", (0, 0), (0, 1)), Change("new"), Change("!", (0, 3), (0, 3))], 0, "new!", [MirrorProblem.STALE_VERSION]),
+        (
+            "ab",
+            [Change("X", (0, 0), (0, 1)), Change("new"), Change("!", (0, 3), (0, 3))],
+            0,
+            "new!",
+            [MirrorProblem.STALE_VERSION],
+        ),
         ("ab", [Change("X", (0, 0), (0, 1))], 1, "Xb", [MirrorProblem.REPEATED_VERSION]),
         ("ab", [Change("X", (0, 0), (0, 1))], None, "Xb", []),
         ("😀", [Change("X", (0, 1), (0, 1))], 2, "\ufffdX\ufffd", [MirrorProblem.LONE_SURROGATE]),
@@ -171,7 +177,7 @@ def test_positions_go_to_the_client_and_back(encoding: Encoding) -> None:
         ("a\fb\u2028c", [Change("X", (0, 5), (0, 5))], 2, "a\fb\u2028cX", []),
         ("a\r", [Change("\n", (1, 0), (1, 0)), Change("X", (1, 0), (1, 0))], 2, "a\r\nX", []),
     ],
-)  # fmt: skip
+)
 def test_named_cases(
     text: str, changes: list[Change], version: int | None, expected: str, problems: list[MirrorProblem]
 ) -> None:

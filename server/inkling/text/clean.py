@@ -15,7 +15,8 @@ _MARKER = re.compile(r"(?:#+!?|//+!?<?|--+|;+|%+|!+|\"|')[ \t]*")
 _STAR = re.compile(r"\*+(?![\w*])[ \t]*")
 _RULE_BEFORE = re.compile(r"[-=*#~_+/]{3,}[ \t]*")
 _RULE_AFTER = re.compile(r"[ \t]*[-=*#~_+/]{3,}\Z")
-_QUOTE = re.compile(r"[A-Za-z]{0,3}(?:\"\"\"|'''|\"|'|`|R\"[^(]*\(|#+\")")
+_QUOTE = re.compile(r"[A-Za-z]{0,3}(?:(#+)\"|\"\"\"|'''|\"|'|`)")
+_CPP_RAW = re.compile(r"[A-Za-z0-9]{0,2}R\"([^()\\\s]{0,16})\(")
 _DIRECTIVE = re.compile(
     r"#!|[#/*\s-]*(?:coding[:=]|-\*-|vim?:|noqa\b|type:\s*ignore|pylint:|pragma\b|eslint-|ts-(?:ignore|expect)|"
     r"clang-format|NOLINT|shellcheck\s|rubocop:|mypy:|fmt:\s*o|isort:|SPDX-)"
@@ -49,17 +50,15 @@ def clean_lines(raw: str) -> Pieces:
 
 def quoted_span(raw: str) -> Span:
     """The span between the quotes; the whole where there are none, such as in a here-document."""
+    if (opening := _CPP_RAW.match(raw)) and raw.endswith(closing := f'){opening[1]}"'):
+        return opening.end(), max(opening.end(), len(raw) - len(closing))
     opening = _QUOTE.match(raw)
     if opening is None:
         return 0, len(raw)
     start = opening.end()
-    quote = raw[start - 3 : start] if raw[start - 3 : start] in ('"""', "'''") else raw[start - 1]
-    if quote == "(":
-        quote = ")" + raw[raw.index('"') + 1 : start - 1] + '"'
-    elif raw[start - 2] == "#":
-        quote += "#" * raw[:start].count("#")
-    end = len(raw) - len(quote) if raw.endswith(quote) and len(raw) >= start + len(quote) else len(raw)
-    return start, end
+    triple = raw[start - 3 : start]
+    closing = triple if triple in ('"""', "'''") else raw[start - 1] + (opening[1] or "")
+    return start, len(raw) - len(closing) if raw.endswith(closing) and len(raw) >= start + len(closing) else len(raw)
 
 
 def _stripped_lines(raw: str, start: int, end: int) -> Iterator[Span]:

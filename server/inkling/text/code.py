@@ -15,7 +15,7 @@ from inkling.text.snapshot import Snapshot
 _DOC_COMMENT = re.compile(r"/\*\*(?![*/])|/\*!|///(?!/)|//!")
 _BLOCK = re.compile(r"/\*|<!--|=begin|--\[|\(\*|\{")
 _SPACE_AND_ONE_END = re.compile(r"[ \t]*(?:\r\n|\r|\n)[ \t]*")
-_BLANK_LINES = re.compile(r"(?:\r\n|\r|\n)[ \t]*(?:\r\n|\r|\n)")
+_BLANK_LINES = re.compile(r"(?:\r\n|\r(?!\n)|\n)[ \t]*(?:\r\n|\r|\n)")
 
 Found = tuple[SegmentKind, int, int]
 

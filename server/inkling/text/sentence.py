@@ -10,9 +10,9 @@ from inkling.text.segment import Segment, SegmentKind, Span
 
 _NEVER_LAST = frozenset(
     """
-    mr mrs ms dr prof rev gen sen rep st vs cf eg ie e.g i.e viz resp approx fig figs eq eqs sec ch vol no nos pp ed eds
+    mr mrs ms dr prof rev gen sen rep st vs cf eg ie e.g i.e viz resp approx fig figs eq eqs sec ch vol pp ed eds
     al ca jan feb mar apr jun jul aug sep sept oct nov dec mon tue wed thu fri sat sun dept univ z.b bzw d.h vgl ggf
-    """.split()
+    """.split()  # noqa: SIM905
 )
 """Abbreviations that something follows. Others (`etc.`, `Inc.`) end a sentence unless a small letter follows."""
 
@@ -21,15 +21,18 @@ _STOP = re.compile(r"[.!?…]+[\"'”’»)\]*_`]*(?=\s|\Z)|[。！？]+[」』�
 _BREAK = re.compile(
     r"\n[ \t]*\n\s*|\n(?=[ \t]*(?:[-*•+][ \t]|\d{1,3}[.)][ \t]|[@:][A-Za-z]+\b|>>>|[A-Z][a-z]+:[ \t]*\n))"
 )
+_LIST_MARKER = re.compile(r"(?:[-*•+]|\d{1,3}[.)])[ \t]+")
 _WORD_BEFORE = re.compile(r"([^\W\d_](?:[\w.]*[^\W_])?|\d+)\.\Z")
 
 
 def sentence_spans(text: str) -> Iterator[Span]:
-    """Spans of the sentences of a clean text, without white space at their ends."""
+    """Spans of the sentences of a clean text, without list markers, and white space at their ends."""
     cuts = sorted({*(m.start() for m in _BREAK.finditer(text)), *_stops(text)})
     start = 0
     for cut in [*cuts, len(text)]:
         first, last = strip_span(text, start, cut)
+        if marker := _LIST_MARKER.match(text, first, last):
+            first = marker.end()
         if first < last:
             yield first, last
         start = cut
@@ -61,5 +64,7 @@ def _ends(text: str, stop: re.Match[str]) -> bool:
     if word[1].isdigit():
         line = text[text.rfind("\n", 0, stop.start()) + 1 : stop.start() + 1]
         return line.strip() != word.group() and not rest[0].islower()
+    if word[1].lower() in ("no", "nos", "p", "art") and rest[0].isdigit():
+        return False
     initial = len(word[1]) == 1 and word[1].isupper() and word[1] != "I"
     return not (initial or word[1].lower() in _NEVER_LAST or rest[0].islower())
