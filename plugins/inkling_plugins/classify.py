@@ -31,7 +31,6 @@ from inkling_plugins.label_cache import LabelCache
 _LARGE = 20_000
 """Characters from which a document is parsed off the event loop."""
 _BATCH = 64
-_NEUTRAL = "neutral"
 _STEP = 0.025
 _SEVERITIES = {
     "error": Severity.ERROR,
@@ -41,6 +40,8 @@ _SEVERITIES = {
 }
 Level = Literal["error", "warning", "information", "hint", "off"]
 Kind = Literal["comment", "docstring", "paragraph", "heading", "list_item", "commit_message", "string"]
+_USUAL: dict[str, Level] = {"hostile": "warning", "neutral": "off", "constructive": "off"}
+"""Of the starter model's labels."""
 
 
 class Classify(Plugin):
@@ -63,7 +64,7 @@ class Classify(Plugin):
         severity: Level = "information"
         """How a label shows that `severities` does not name."""
         severities: Mapping[str, Level] = field(default_factory=dict)
-        """How each label shows; off hides it, as `neutral` is unless it is named here."""
+        """How each label shows; off hides it, as `neutral` and `constructive` are unless they are named here."""
         threshold: float = field(default=0.7, metadata={"min": 0.0, "max": 1.0})
         """The least score that shows."""
         thresholds: Mapping[str, float] = field(default_factory=dict, metadata={"min": 0.0, "max": 1.0})
@@ -166,17 +167,18 @@ class _Sentence:
 
 def _read(snapshot: Snapshot, settings: Classify.Settings) -> tuple[list[_Sentence], Ignores]:
     """The sentences worth reading, in document order, and the ignore comments."""
-    found = []
+    found: dict[tuple[int, int], _Sentence] = {}  # kinds overlap: a commit message also has paragraphs
     for segment in segments(snapshot, tuple(SegmentKind(kind) for kind in settings.on)):
-        for sentence in sentences(segment):
-            text = " ".join(without_directives(sentence.text).split())
-            if len(text.split()) >= settings.min_words and any(character.isalpha() for character in text):
-                found.append(_Sentence(sentence.start, sentence.end, text, segment))
-    return found, Ignores(snapshot)
+        for sentence in sentences(without_directives(segment)):
+            words = sentence.text.split()
+            if len(words) >= settings.min_words and any(character.isalpha() for character in sentence.text):
+                span = sentence.start, sentence.end
+                found.setdefault(span, _Sentence(*span, " ".join(words), segment))
+    return sorted(found.values(), key=lambda sentence: sentence.start), Ignores(snapshot)
 
 
 def _level(label: str, settings: Classify.Settings) -> str:
-    return settings.severities.get(label, "off" if label == _NEUTRAL else settings.severity)
+    return settings.severities.get(label) or _USUAL.get(label) or settings.severity
 
 
 def _fixes(snapshot: Snapshot, sentence: _Sentence, label: Label) -> list[Action]:

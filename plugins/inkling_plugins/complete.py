@@ -202,6 +202,8 @@ class Complete(Plugin):
         ghost.hold()
         try:
             async for _ in ghost.growth():
+                if ghost.abandoned:
+                    break
                 view = ghost.view or present(ghost.text, ghost.tokens, ghost.done, site, manners, ghost.confidence)
                 if view is None:
                     continue

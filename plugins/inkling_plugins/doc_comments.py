@@ -100,13 +100,14 @@ def _python_place(snapshot: Snapshot, line: int) -> DocPlace | None:
     limit = len(_space(text)) if text.strip() else 1_000
     for number in range(line, max(-1, line - 2_000), -1):
         text = snapshot.line(number)
-        if not text.strip() or (len(_space(text)) >= limit and number != line):
+        if not text.strip():
             continue
         opened = _PYTHON_BLOCK.match(text)
-        if opened is None:
-            limit = min(limit, len(_space(text))) if number != line else limit
+        body = _after_signature(snapshot, number) if opened else None
+        holds_cursor = number == line or len(_space(text)) < limit or (body is not None and body > line)
+        limit = min(limit, len(_space(text)))
+        if opened is None or not holds_cursor:
             continue
-        body = _after_signature(snapshot, number)
         if body is None or _docstring_at(snapshot, body):
             return None
         first = _first_code(snapshot, body)

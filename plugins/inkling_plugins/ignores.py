@@ -7,17 +7,22 @@ all of that.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from inkling.api import Edit, Position, Range, Segment, SegmentKind, Snapshot
 from inkling_plugins.comments import comment_syntax
 
 _DIRECTIVE = re.compile(r"inkling:\s*ignore(?:\[([^\]\r\n]*)\])?")
+_WITH_LINE_END = re.compile(r"\n?[^\S\n]*" + _DIRECTIVE.pattern)
 _WHOLE = (SegmentKind.DOCSTRING, SegmentKind.PARAGRAPH, SegmentKind.LIST_ITEM, SegmentKind.STRING)
 
 
-def without_directives(text: str) -> str:
-    """`text` as if the ignore comments were not there, so that adding one changes nothing else."""
-    return _DIRECTIVE.sub("", text) if "inkling:" in text else text
+def without_directives(segment: Segment) -> Segment:
+    """The segment with its ignore comments blanked out, so that adding one changes no other sentence."""
+    if "inkling:" not in segment.text:
+        return segment
+    blank = _WITH_LINE_END.sub(lambda match: " " * len(match[0]), segment.text)
+    return replace(segment, text=blank)
 
 
 class Ignores:

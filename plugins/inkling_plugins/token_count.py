@@ -28,7 +28,8 @@ from inkling_plugins.globs import matches
 
 _LARGE = 50_000
 """Characters from which a document is parsed off the event loop."""
-_PROMPT_BLOCK = re.compile(r"^(?P<fence>`{3,}|~{3,})[ \t]*prompt\b[^\r\n]*(?:\r\n|\r|\n)", re.MULTILINE)
+_LINE_START = r"(?:\A|(?<=[\r\n]))"
+_PROMPT_BLOCK = re.compile(_LINE_START + r"(?P<fence>`{3,}|~{3,})[ \t]*prompt\b[^\r\n]*(?:\r\n|\r|\n)")
 
 
 class TokenCount(Plugin):
@@ -138,7 +139,8 @@ def _prompt_blocks(text: str) -> list[tuple[int, int]]:
     """The spans of what stands between the fences of ```` ```prompt ```` blocks."""
     spans = []
     for opening in _PROMPT_BLOCK.finditer(text):
-        closing = re.compile(rf"^{re.escape(opening['fence'])}[`~]*[ \t]*$", re.MULTILINE).search(text, opening.end())
+        fence = _LINE_START + re.escape(opening["fence"]) + r"[`~]*[ \t]*(?=[\r\n]|\Z)"
+        closing = re.compile(fence).search(text, opening.end())
         spans.append((opening.end(), closing.start() if closing else len(text)))
     return spans
 

@@ -92,7 +92,8 @@ class Ghost:
         self.notices: tuple[str, ...] = ()
         self.view: Shown | Rejected | None = None
         """What `present` said of the finished text."""
-        self._cut_short = False
+        self.abandoned = False
+        """Closed before its end: not all of the text is here, and no request should be served from it."""
         self._scores: list[tuple[int, int, float]] = []
         self._grown = asyncio.Event()
         self._readers = 0
@@ -144,7 +145,7 @@ class Ghost:
 
         A request at the very place is agreed with too: what was refused there is refused again without a model.
         """
-        if self._cut_short or self.error is not None:
+        if self.abandoned or self.error is not None:
             return False
         if not typed:
             return True
@@ -169,7 +170,7 @@ class Ghost:
 
     def close(self) -> None:
         """Stop the engine's work on this; a text cut short is not served again."""
-        self._cut_short = self._cut_short or not self.done
+        self.abandoned = self.abandoned or not self.done
         self._stop()
 
     def _close_unread(self) -> None:

@@ -84,8 +84,18 @@ def test_reindent(document: str, text: str, expected: str, language: str) -> Non
     [
         ("def f():\n    |", "a = 1\n    b = 2\nc = 3", "a = 1\n    b = 2", "python"),
         ("    if x:|", "\n        a()\n    b()", "\n        a()", "python"),
-        ("    if x:|", "\n        a()\n    else:\n        b()\n    c()", "\n        a()\n    else:\n        b()", "python"),
-        ("  if (x) {|", "\n    a();\n  } else {\n    b();\n  }\n  c();", "\n    a();\n  } else {\n    b();\n  }", "javascript"),
+        (
+            "    if x:|",
+            "\n        a()\n    else:\n        b()\n    c()",
+            "\n        a()\n    else:\n        b()",
+            "python",
+        ),
+        (
+            "  if (x) {|",
+            "\n    a();\n  } else {\n    b();\n  }\n  c();",
+            "\n    a();\n  } else {\n    b();\n  }",
+            "javascript",
+        ),
         ("  foo(|", "\n    a,\n    b,\n  )\n  bar()", "\n    a,\n    b,\n  )", "javascript"),
         ("  each do |", "\n    a\n  end\n  b", "\n    a\n  end", "ruby"),
         ("    |", "a = 1\n    b = 2", "a = 1\n    b = 2", "python"),
@@ -222,7 +232,15 @@ def test_multi_line(document: str, text: str, expected: str, language: str) -> N
 
 @pytest.mark.parametrize(
     ("document", "refused"),
-    [("x = |", False), ("f(|)", False), ("f(|));", False), ('f("|")', False), ("if (|) {", False), ("f(|a)", True), ("|x = 1", True)],
+    [
+        ("x = |", False),
+        ("f(|)", False),
+        ("f(|));", False),
+        ('f("|")', False),
+        ("if (|) {", False),
+        ("f(|a)", True),
+        ("|x = 1", True),
+    ],
 )
 def test_right_of_cursor(document: str, refused: bool) -> None:
     assert rejects_middle(site(document)) is refused

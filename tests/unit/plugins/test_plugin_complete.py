@@ -1,0 +1,319 @@
+"""Completion as a user meets it: a document with the cursor at `|`, what is shown, and what it costs the engine."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+import pytest
+
+from inkling.api import ContextFile, GenerateRequest, GhostText, InklingError, Nothing, Position, Range, Snapshot
+from inkling.engine.fake import FakeEngine
+from inkling_plugins.complete import Complete
+from inkling_plugins.completion import reasons
+
+BODY = ("return", " a", " +", " b")
+
+
+def document(text: str, uri: str = "file:///work/a.py", language: str = "python") -> tuple[Snapshot, Position]:
+    offset = text.index("|")
+    snapshot = Snapshot.of(text.replace("|", "", 1), uri=uri, language=language)
+    return snapshot, snapshot.position(offset)
+
+
+async def ask(plugin: Complete, text: str, *, invoked: bool = False, **where: str) -> list[GhostText | Nothing]:
+    snapshot, position = document(text, **where)
+    async with asyncio.timeout(10):
+        return [item async for item in plugin.suggest(snapshot, position, invoked)]
+
+
+def last(items: list[GhostText | Nothing]) -> str:
+    """The text shown in the end, or `!reason`; checks that what was yielded only grew and ended."""
+    assert items
+    *growing, end = items
+    assert all(isinstance(item, GhostText) and not item.complete for item in growing)
+    if isinstance(end, Nothing):
+        assert not growing and end.detail
+        return f"!{end.reason}"
+    assert end.complete
+    texts = [item.text for item in items if isinstance(item, GhostText)]
+    assert all(after.startswith(before) for before, after in itertools.pairwise(texts))
+    return end.text
+
+
+class Paced(FakeEngine):
+    """An engine whose next token comes when the test says so."""
+
+    def __init__(self, *tokens: str) -> None:
+        super().__init__(texts=tokens)
+        self.gate = asyncio.Semaphore(0)
+
+    async def generate(self, request: GenerateRequest) -> AsyncIterator[Any]:  # type: ignore[override]
+        async with aclosing(super().generate(request)) as stream:
+            async for chunk in stream:
+                await self.gate.acquire()
+                yield chunk
+
+    async def release(self, count: int) -> None:
+        for _ in range(count):
+            self.gate.release()
+        await asyncio.sleep(0.01)
+
+    @property
+    def outcomes(self) -> list[str]:
+        return [call.outcome for call in self.calls]
+
+
+async def test_streams_and_ends(started: Any) -> None:
+    plugin = await started(Complete, FakeEngine(texts=[*BODY, " -", " c"]))
+    items = await ask(plugin, "def add(a, b):\n    |\n")
+    assert last(items) == "return a + b - c"
+    assert len(items) > 2
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("def add(a, b):\n    |\n", "return a + b"),
+        ("def add(a, b):\n    r|\n", "eturn a + b"),
+        ("def add(a, b):\n    return a|\n", " + b"),
+        ("def add(a, b):\n    re|\n", "turn a + b"),
+    ],
+)
+async def test_typing_through_a_suggestion_asks_no_engine(started: Any, text: str, expected: str) -> None:
+    plugin = await started(Complete, FakeEngine(texts=BODY))
+    await ask(plugin, "def add(a, b):\n    |\n")
+    assert last(await ask(plugin, text)) == expected
+    assert len(plugin.engine.calls) == 1
+
+
+async def test_accepting_line_by_line_asks_no_engine(started: Any) -> None:
+    plugin = await started(Complete, FakeEngine(texts=["if", " a:", "\n        return", " b", "\n    return", " c"]))
+    first = last(await ask(plugin, "def f(a, b, c):\n    |\n"))
+    assert first == "if a:\n        return b\n    return c"
+    assert last(await ask(plugin, "def f(a, b, c):\n    if a:\n        |\n")) == "return b\n    return c"
+    assert last(await ask(plugin, "def f(a, b, c):\n    if a:\n        return b\n    |\n")) == "return c"
+    assert len(plugin.engine.calls) == 1
+
+
+async def test_a_bracket_closed_by_the_editor_is_no_change(started: Any) -> None:
+    plugin = await started(Complete, FakeEngine(texts=["len", "(", "values", ")", " + 1"]))
+    assert last(await ask(plugin, "count = |\n")) == "len(values) + 1"
+    assert last(await ask(plugin, "count = len(|)\n")) in ("values", "values) + 1")
+    assert len(plugin.engine.calls) == 1
+
+
+async def test_a_refusal_is_remembered_too(started: Any) -> None:
+    plugin = await started(Complete, FakeEngine(texts=[" "]))
+    assert last(await ask(plugin, "x = |\n")) == "!empty"
+    assert last(await ask(plugin, "x = |\n")) == "!empty"
+    assert len(plugin.engine.calls) == 1
+
+
+async def test_going_another_way_asks_anew(started: Any) -> None:
+    plugin = await started(Complete, FakeEngine(texts=BODY))
+    await ask(plugin, "def add(a, b):\n    |\n")
+    await ask(plugin, "def add(a, b):\n    x|\n")
+    assert len(plugin.engine.calls) == 2
+
+
+async def test_changed_settings_ask_anew(started: Any) -> None:
+    plugin = await started(Complete, FakeEngine(texts=BODY))
+    await ask(plugin, "def add(a, b):\n    |\n")
+    plugin.settings = Complete.Settings(model="starter:other")
+    await ask(plugin, "def add(a, b):\n    |\n")
+    assert [call.arguments["request"].model for call in plugin.engine.calls] == ["starter:code", "starter:other"]
+
+
+async def test_a_cancelled_request_leaves_its_stream_to_the_next_keystroke(started: Any) -> None:
+    engine = Paced(*BODY)
+    plugin = await started(Complete, engine)
+    request = asyncio.create_task(ask(plugin, "def add(a, b):\n    |\n"))
+    await asyncio.sleep(0.05)
+    await engine.release(1)
+    request.cancel()
+    second = asyncio.create_task(ask(plugin, "def add(a, b):\n    ret|\n"))
+    await asyncio.sleep(0.05)
+    await engine.release(8)
+    assert last(await second) == "urn a + b"
+    assert engine.outcomes == ["done"]
+
+
+async def test_typing_ahead_of_the_stream_waits_for_it(started: Any) -> None:
+    engine = Paced(*BODY)
+    plugin = await started(Complete, engine)
+    request = asyncio.create_task(ask(plugin, "def add(a, b):\n    |\n"))
+    await asyncio.sleep(0.05)
+    request.cancel()
+    second = asyncio.create_task(ask(plugin, "def add(a, b):\n    return a|\n"))
+    await asyncio.sleep(0.05)
+    await engine.release(8)
+    assert last(await second) == " + b"
+    assert engine.outcomes == ["done"]
+
+
+async def test_a_stream_that_turns_out_wrong_is_replaced_within_the_request(started: Any) -> None:
+    engine = Paced(*BODY)
+    plugin = await started(Complete, engine)
+    request = asyncio.create_task(ask(plugin, "def add(a, b):\n    |\n"))
+    await asyncio.sleep(0.05)
+    request.cancel()
+    second = asyncio.create_task(ask(plugin, "def add(a, b):\n    rest = |\n"))
+    await asyncio.sleep(0.05)
+    await engine.release(16)
+    assert last(await second) == "return a + b"
+    assert len(engine.calls) == 2
+
+
+async def test_a_cancel_without_a_new_keystroke_stops_the_engine(started: Any) -> None:
+    engine = Paced(*BODY)
+    plugin = await started(Complete, engine)
+    request = asyncio.create_task(ask(plugin, "def add(a, b):\n    |\n"))
+    await asyncio.sleep(0.05)
+    await engine.release(1)
+    request.cancel()
+    async with asyncio.timeout(5):
+        while engine.outcomes != ["cancelled"]:
+            await asyncio.sleep(0.02)
+
+
+async def test_a_diverging_keystroke_stops_the_engine(started: Any) -> None:
+    engine = Paced(*BODY)
+    plugin = await started(Complete, engine)
+    first = asyncio.create_task(ask(plugin, "def add(a, b):\n    |\n"))
+    await asyncio.sleep(0.05)
+    await engine.release(2)
+    second = asyncio.create_task(ask(plugin, "def add(a, b):\n    x|\n"))
+    await asyncio.sleep(0.1)
+    assert engine.outcomes == ["cancelled", "running"]
+    await engine.release(8)
+    assert last(await first) == "!superseded"
+    await second
+
+
+async def test_nothing_is_computed_past_what_will_be_shown(started: Any) -> None:
+    """The fourth token leaves the block, so the rest of the stream is not wanted."""
+    engine = FakeEngine(texts=["return", " a", " + b", "\nprint", "(1)", "\nprint"] + ["(2)\nprint"] * 50)
+    plugin = await started(Complete, engine)
+    assert last(await ask(plugin, "def add(a, b):\n    |\n")) == "return a + b"
+    await asyncio.sleep(0.01)
+    assert engine.calls[0].outcome == "cancelled"
+    assert engine.calls[0].chunks < 20
+
+
+@pytest.mark.parametrize(
+    ("text", "settings", "uri", "language", "reason"),
+    [
+        ("x = |", {"enabled": False}, "file:///a.py", "python", "disabled"),
+        ("x = |", {"languages": {"python": False}}, "file:///a.py", "python", "language-off"),
+        ("x = |", {"languages": {"*": False}}, "file:///a.py", "python", "language-off"),
+        ("A=|", {}, "file:///srv/.env", "plaintext", "secret-file"),
+        ("x = |", {"exclude": ("vendor/",)}, "file:///w/vendor/a.py", "python", "excluded"),
+        ("x = |y + 1", {}, "file:///a.py", "python", "mid-line"),
+    ],
+)
+async def test_not_wanted_here(
+    started: Any, text: str, settings: dict[str, Any], uri: str, language: str, reason: str
+) -> None:
+    plugin = await started(Complete, FakeEngine(texts=BODY), **settings)
+    assert last(await ask(plugin, text, uri=uri, language=language)) == f"!{reason}"
+    assert plugin.engine.calls == []
+
+
+async def test_by_key_the_middle_of_a_line_is_fine(started: Any) -> None:
+    plugin = await started(Complete, FakeEngine(texts=["first, ", "second, "]))
+    assert last(await ask(plugin, "call(|third)\n", invoked=True)) == "first, second,"
+
+
+@pytest.mark.parametrize(("least", "expected"), [(0.0, "return a + b"), (0.95, "!low-confidence")])
+async def test_confidence(started: Any, least: float, expected: str) -> None:
+    """The fake's tokens have a probability of e^-0.1, about 0.90."""
+    plugin = await started(Complete, FakeEngine(texts=BODY), min_confidence=least)
+    assert last(await ask(plugin, "def add(a, b):\n    |\n")) == expected
+
+
+async def test_an_engine_that_cannot_is_a_reason(started: Any) -> None:
+    fault = InklingError("model-not-found", "starter:code is not here.", "Run `inkling doctor`.")
+    plugin = await started(Complete, FakeEngine(texts=["x"], faults={"generate": fault}))
+    (nothing,) = await ask(plugin, "x = |\n")
+    assert nothing == Nothing("model-not-found", "starter:code is not here. Run `inkling doctor`.")
+
+
+async def test_a_bug_in_the_engine_is_not_hidden_and_not_remembered(started: Any) -> None:
+    engine = FakeEngine(texts=["x"], faults={"generate": ZeroDivisionError()})
+    plugin = await started(Complete, engine)
+    with pytest.raises(ZeroDivisionError):
+        await ask(plugin, "x = |\n")
+    engine.faults.clear()
+    engine.texts = ("value",)
+    assert last(await ask(plugin, "x = |\n")) == "value"
+
+
+async def test_what_the_model_is_given(started: Any) -> None:
+    other = Snapshot.of("def helper(first, second):\n    return first * second\n", uri="file:///work/b.py")
+    secret = Snapshot.of("alpha = beta\ngamma = delta\n", uri="file:///work/.env")
+    plugin = await started(Complete, FakeEngine(texts=BODY), [other, secret])
+    await ask(plugin, "import b\r\n\r\n\r\ndef add(a, b):\r\n    |\r\nadd(1, 2)\r\n")
+    request = plugin.engine.calls[0].arguments["request"]
+    assert request.prompt == "import b\n\n\ndef add(a, b):\n    "
+    assert request.suffix == "\nadd(1, 2)\n"
+    assert request.context == (ContextFile("b.py", other.text.strip("\n")),)
+    assert request.cache_key == "file:///work/a.py"
+    assert request.temperature == 0
+
+
+async def test_a_long_match_is_copied_without_a_model(started: Any) -> None:
+    seen = (
+        "    logger.warning('retrying the request after a failure', attempt, exc_info=error)\n    time.sleep(delay)\n"
+    )
+    other = Snapshot.of("def a():\n" + seen, uri="file:///work/b.py", language="python")
+    plugin = await started(Complete, FakeEngine(texts=BODY), [other])
+    assert last(await ask(plugin, "def b():\n    logger.warning('retrying the request after a failure', |")) == (
+        "attempt, exc_info=error)"
+    )
+    assert plugin.engine.calls == []
+
+
+@pytest.mark.parametrize(
+    ("says", "expected"), [("self.value", "self.value + other.value"), ("none", "!low-confidence")]
+)
+async def test_an_unsure_model_may_second_a_copy(started: Any, says: str, expected: str) -> None:
+    other = Snapshot.of("    def __add__(self, other):\n        return self.value + other.value\n", uri="file:///b.py")
+    plugin = await started(Complete, FakeEngine(texts=[says]), [other], min_confidence=0.95)
+    assert last(await ask(plugin, "    def __add__(self, another):\n        return |\n")) == expected
+
+
+async def test_continue_writing(started: Any) -> None:
+    plugin = await started(Complete, FakeEngine(texts=["First", "\n", "second"]))
+    snapshot = Snapshot.of("Begin.\r\n", uri="file:///a.md", language="markdown")
+    end = Position(1, 0)
+    reply = await plugin.continue_writing(snapshot, Range(end, end))
+    assert plugin.editor.streamed == "First\r\nsecond"
+    assert "12 characters" in reply
+    assert plugin.editor.titles
+
+
+async def test_continue_writing_stops_where_the_user_types(started: Any) -> None:
+    plugin = await started(Complete, FakeEngine(texts=["one ", "two ", "three "]))
+    plugin.editor.refuse_after = 4
+    snapshot = Snapshot.of("x\n", language="markdown")
+    with pytest.raises(InklingError, match="typed"):
+        await plugin.continue_writing(snapshot, Range(Position(0, 1), Position(0, 1)))
+    assert plugin.editor.streamed == "one "
+    assert plugin.engine.calls[0].outcome == "cancelled"
+
+
+async def test_continue_writing_ends_a_loop(started: Any) -> None:
+    plugin = await started(Complete, FakeEngine(texts=["again and "] * 200))
+    snapshot = Snapshot.of("x\n", language="markdown")
+    await plugin.continue_writing(snapshot, Range(Position(1, 0), Position(1, 0)))
+    assert len(plugin.editor.streamed) < 200
+
+
+async def test_every_reason_has_words(started: Any) -> None:
+    assert all(text.endswith((".", "false")) or "see [complete]" in text for text in reasons._DETAILS.values())
+    with pytest.raises(KeyError):
+        reasons.detail("no-such-reason")
