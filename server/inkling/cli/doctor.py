@@ -25,7 +25,8 @@ TORCH_PROBE = """
 import json, torch
 cuda = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
 mps = bool(getattr(torch.backends, "mps", None) and torch.backends.mps.is_available())
-print(json.dumps({"cuda": cuda, "mps": mps, "threads": torch.get_num_threads(), "cpu": torch.backends.cpu.get_cpu_capability()}))
+cpu = torch.backends.cpu.get_cpu_capability()
+print(json.dumps({"cuda": cuda, "mps": mps, "threads": torch.get_num_threads(), "cpu": cpu}))
 """
 
 
@@ -140,9 +141,16 @@ def _models() -> list[Finding]:
     from inkling.engine.models.catalog import list_cached, list_starters
 
     found = []
-    for source in [*list_starters(), *list_cached()]:
-        size = f"{source.bytes / 1e6:,.1f} MB"
-        found.append(Finding("models", source.id, "ok", f"{source.task or 'unknown task'}, {size}, {source.licence}"))
+    for entry in [*list_starters(), *list_cached()]:
+        if entry.source is None:
+            message, hint = (entry.error.message, entry.error.hint) if entry.error else ("cannot be used", "")
+            found.append(
+                Finding("models", entry.id, "broken" if entry.id.startswith("starter:") else "off", message, hint)
+            )
+            continue
+        size = f"{entry.source.bytes / 1e6:,.1f} MB"
+        detail = f"{entry.source.task or 'unknown task'}, {size}, {entry.source.licence or 'licence not stated'}"
+        found.append(Finding("models", entry.id, "ok", detail))
     return found
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rich.console import Group
 from rich.text import Text
+
+GUTTER = 9
+"""Columns that the line number takes."""
 
 
 def apply_edits(text: str, edits: list[dict[str, Any]]) -> str:
@@ -62,6 +65,17 @@ def code_view(
             row.stylize("reverse", start, start + 1)
         rows.append(row)
     return Group(*rows)
+
+
+def squiggled(line: str, start: int, stop: int, *, number: int, width: int, style: str) -> Iterator[Text]:
+    """A line folded to `width` columns, with squiggles under its characters from `start` to `stop`."""
+    room = max(20, width - GUTTER)
+    for at in range(0, max(1, len(line)), room):
+        piece = line[at : at + room]
+        yield Text(f"  {number:>4} │ " if at == 0 else "       │ ", style="bright_black").append(piece, style="default")
+        first, last = max(start, at), min(stop, at + len(piece))
+        if first < last:
+            yield Text("       │ ", style="bright_black").append(" " * (first - at) + "~" * (last - first), style=style)
 
 
 def progress_words(value: Any) -> str:

@@ -22,7 +22,7 @@ from rich.rule import Rule
 from rich.syntax import Syntax
 from rich.text import Text
 
-from inkling.cli.render import apply_edits, code_view, edits_for, ghost_text, progress_words, reason_words
+from inkling.cli.render import apply_edits, code_view, edits_for, ghost_text, progress_words, reason_words, squiggled
 from inkling.cli.session import ServerError, Session
 from inkling.errors import InklingError
 
@@ -38,17 +38,21 @@ def add_parser(subparsers: Any) -> None:
     """Describe the arguments."""
     parser: argparse.ArgumentParser = subparsers.add_parser("tour", help="watch a real session in the terminal")
     parser.add_argument("file", nargs="?", type=Path, help="your own file instead of the samples")
+    parser.add_argument("--record", type=Path, metavar="SVG", help="also save what was shown as a picture")
 
 
 def run(args: argparse.Namespace) -> int:
     """Give the tour; 0 when every stop answered."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, record=args.record is not None)
     if args.file is not None and not args.file.is_file():
         raise InklingError(
             "file-not-found", f"{args.file} is not a file.", "Name a text file, or none for the samples."
         )
     folder = args.file.resolve().parent if args.file else _samples()
-    return asyncio.run(_tour(console, folder, args.file))
+    status = asyncio.run(_tour(console, folder, args.file))
+    if args.record is not None:
+        console.save_svg(str(args.record), title="inkling tour")
+    return status
 
 
 @dataclass
@@ -182,9 +186,9 @@ class Guide:
             start, end = item["range"]["start"], item["range"]["end"]
             line = sample.lines[start["line"]]
             stop = end["character"] if end["line"] == start["line"] else len(line)
-            self.console.print(Text(f"  {start['line'] + 1:>4} │ {line}"))
-            squiggle = " " * start["character"] + "~" * max(1, stop - start["character"])
-            self.console.print(Text(f"       │ {squiggle}", style=color))
+            first, number, width = start["character"], start["line"] + 1, self.console.width
+            for row in squiggled(line, first, stop, number=number, width=width, style=color):
+                self.console.print(row)
             self.console.print(Text(f"       │ {name}: {item['message']}  [{item.get('source', '')}]", style=color))
         self.console.print(f"  {len(items)} found in {took}.")
 
@@ -245,6 +249,8 @@ class Guide:
             if result and ghost_text(result):
                 live.update(code_view(sample.lines, line, ghost=ghost_text(result), typed=typed))
                 first = first or _since(began)
+        if not self.console.is_terminal:
+            self.console.print()  # Live leaves its last line open there
         if first:
             self.console.print(f"  First text after {first}, all of it after {_since(began)}, in {steps or 1} steps.")
             self.console.print(Text(f"  The file has: {full.strip()}", style="bright_black"))
