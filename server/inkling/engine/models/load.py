@@ -27,11 +27,14 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.utils.logging import disable_progress_bar
 
 from inkling.engine.models.catalog import ModelSource
 from inkling.engine.models.safetensors_file import read_header
 from inkling.engine.protocol import Task
 from inkling.errors import InklingError
+
+disable_progress_bar()  # bars are for terminals: here they would fill the engine's log
 
 SAFE: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
 

@@ -11,9 +11,6 @@ from inkling.engine.models.catalog import ModelSource, encoder_folder, resolve_f
 from inkling.engine.models.device import pick_device, pick_dtype, set_threads
 from inkling.engine.protocol import Task
 
-ENCODER_MAX_LENGTH = 256
-"""Tokens that the starter encoder was trained on at once; longer texts are read in windows."""
-
 
 def create_backend(*, device: str = "auto", threads: int = 0) -> Backend:
     """The backend of this process; `device` and `threads` as in `EngineSettings`. Raises InklingError `bad-device`."""
@@ -79,5 +76,5 @@ def _on_shared_encoder(source: ModelSource, task: str, on_progress: Callable[[fl
     encoder, tokenizer = load_encoder()
     on_progress(1.0)
     weights = Weights(source.id, encoder, tokenizer, "cpu", source.path, "none", "exact scores")
-    model: LoadedModel = task_class(source, task)(weights, max_length=ENCODER_MAX_LENGTH)
+    model: LoadedModel = task_class(source, task)(weights)
     return model

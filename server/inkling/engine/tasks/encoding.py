@@ -37,6 +37,11 @@ class TextEncoder:
         self.tokenizer = Tokenizer.from_str(backend.to_str())
         self.tokenizer.no_truncation()
         self.tokenizer.no_padding()
+        self._plain = Tokenizer.from_str(backend.to_str())
+        self._plain.no_truncation()
+        self._plain.no_padding()
+        # Byte-level post-processing trims offsets, and twice would be once too often: here it runs on windows alone.
+        self._plain.post_processor = None
         self.max_length = max_length or longest_input(weights)
         self.added = self.tokenizer.num_special_tokens_to_add(False)
         self.added_to_pair = self.tokenizer.num_special_tokens_to_add(True)
@@ -49,38 +54,31 @@ class TextEncoder:
                 f"A text of {len(text):,} characters is too long for one request.",
                 f"Split it into parts of at most {MAX_CHARACTERS:,}.",
             )
-        return self.tokenizer.encode(text, add_special_tokens=False)
+        return self._plain.encode(text, add_special_tokens=False)
 
     def windows(self, text: str, stride: int, max_length: int | None = None) -> list[Encoding]:
         """One encoding per window, special tokens added; neighbours share `stride` tokens. At least one."""
         encoding = self.encode(text)
         room = max(1, min(max_length or self.max_length, self.max_length) - self.added)
         encoding.truncate(room, stride=min(stride, room - 1))
-        return [self.tokenizer.post_process(window) for window in _parts(encoding)]
+        return [self.tokenizer.post_process(window) for window in (encoding, *encoding.overflowing)]
 
     def pair_windows(
         self, first: str, second: str, *, split: int, stride: int, max_length: int | None = None
     ) -> list[Encoding]:
         """Windows over text number `split` (0 or 1), each beside the whole of the other.
 
-        The other text is cut to half the window when it is longer than that. A window's `sequence_ids` tell the texts
-        apart, its offsets count within each.
+        Where both do not fit together, the other text is cut to half the window. A window's `sequence_ids`
+        tell the texts apart, its offsets count within each.
         """
         encodings = [self.encode(first), self.encode(second)]
         room = min(max_length or self.max_length, self.max_length) - self.added_to_pair
         other, long = encodings[1 - split], encodings[split]
-        other.truncate(max(1, room // 2))
+        other.truncate(max(1, room // 2, room - len(long)))
         left = max(1, room - len(other))
         long.truncate(left, stride=min(stride, left - 1))
-        pairs = ((other, part) if split else (part, other) for part in _parts(long))
+        pairs = ((other, part) if split else (part, other) for part in (long, *long.overflowing))
         return [self.tokenizer.post_process(*pair) for pair in pairs]
-
-
-def _parts(encoding: Encoding) -> list[Encoding]:
-    parts = [encoding, *encoding.overflowing]
-    if len(parts) > 1:
-        encoding.truncate(len(encoding))  # drops what overflows, which post-processing would carry along
-    return parts
 
 
 def longest_input(weights: Weights) -> int:

@@ -31,9 +31,9 @@ class FeatureExtraction(TaskModel):
 
     task = Task.FEATURE_EXTRACTION
 
-    def __init__(self, weights: Weights, max_length: int | None = None) -> None:
+    def __init__(self, weights: Weights) -> None:
         super().__init__(weights)
-        self._encoder = TextEncoder(weights, max_length or trained_length(weights.folder))
+        self._encoder = TextEncoder(weights, trained_length(weights.folder))
         self._forward = Forward(weights)
         self.pooling = trained_pooling(weights.folder)
         self._is_encoder_decoder = bool(getattr(weights.model.config, "is_encoder_decoder", False))

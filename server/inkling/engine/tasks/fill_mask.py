@@ -76,11 +76,8 @@ class FillMask(TaskModel):
         if len(encoding) > room:
             place = encoding.ids.index(self._mask_id)
             first = max(0, min(place - room // 2, len(encoding) - room))
-            start, end = encoding.offsets[first][0], encoding.offsets[first + room - 1][1]
-            encoding = self._encoder.encode(text[start:end])
-            while len(encoding) > room:  # a cut within a word can make a token more
-                ahead = encoding.ids.index(self._mask_id) < len(encoding) // 2
-                encoding.truncate(room, direction="right" if ahead else "left")
+            encoding.truncate(len(encoding) - first, direction="left")
+            encoding.truncate(room)
         return self._encoder.tokenizer.post_process(encoding)
 
     def _candidates(self, text: str, logits: Tensor, top_k: int, targets: Tensor | None) -> list[dict[str, Any]]:

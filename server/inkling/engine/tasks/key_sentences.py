@@ -32,9 +32,9 @@ class KeySentences(TaskModel):
 
     task = Task.SUMMARIZATION
 
-    def __init__(self, weights: Weights, max_length: int | None = None) -> None:
+    def __init__(self, weights: Weights) -> None:
         super().__init__(weights)
-        self._extraction = FeatureExtraction(weights, max_length)
+        self._extraction = FeatureExtraction(weights)
 
     def run(self, inputs: Sequence[Any], parameters: Mapping[str, Any], stop: Stop) -> list[Any]:
         """One summary per input."""

@@ -90,9 +90,9 @@ class EmbeddingZeroShot(TaskModel):
 
     task = Task.ZERO_SHOT_CLASSIFICATION
 
-    def __init__(self, weights: Weights, max_length: int | None = None) -> None:
+    def __init__(self, weights: Weights) -> None:
         super().__init__(weights)
-        self._extraction = FeatureExtraction(weights, max_length)
+        self._extraction = FeatureExtraction(weights)
 
     def run(self, inputs: Sequence[Any], parameters: Mapping[str, Any], stop: Stop) -> list[Any]:
         """One ranked list of the candidate labels per input."""
