@@ -170,16 +170,18 @@ def spawn(where: Place, settings: EngineSettings, timeout_s: float) -> dict[str,
     )
 
 
-async def stop(where: Place, *, patience_s: float = 6.0) -> Info | None:
+async def stop(where: Place) -> Info | None:
     """Ask the engine to leave, kill it when it does not; returns the engine that was stopped, None when none ran."""
     info = read_info(where.info)
     if info is None or not is_running(info):
         return None
     import httpx2
 
+    patience_s = 0.5
     with suppress(httpx2.TransportError, OSError):
-        async with http_client(info, read_s=_ANSWER_S) as http:
+        async with http_client(info, read_s=2.0) as http:
             await http.post("/inkling/shutdown")
+            patience_s = 6.0
     until = time.monotonic() + patience_s
     while is_running(info):
         if time.monotonic() > until:
