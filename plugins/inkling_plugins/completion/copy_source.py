@@ -34,7 +34,7 @@ class Copy:
     def agrees(self, said: str) -> bool:
         """True when a model's text begins as this does, far enough to count as a second opinion."""
         line, other = (text.strip("\n").partition("\n")[0] for text in (self.text, said))
-        needed = max(4, len(other) // 2)
+        needed = max(4, 2 * len(other) // 3)
         return len(line) >= needed and line[:needed] == other[:needed]
 
 

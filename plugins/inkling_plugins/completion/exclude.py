@@ -10,8 +10,9 @@ SECRET_GLOBS = (
     ".env", ".env.*", "*.env", ".envrc", "*.pem", "*.key", "*.p12", "*.pfx", "*.jks", "*.keystore", "*.kdbx", "*.asc",
     "*.gpg", "id_rsa*", "id_dsa*", "id_ecdsa*", "id_ed25519*", ".netrc", "_netrc", ".npmrc", ".pypirc", ".pgpass",
     ".my.cnf", ".htpasswd", ".git-credentials", "credentials", "credentials.*", "secret.*", "secrets.*", "*.secret",
-    "*.secrets", "*.tfvars", "*.tfstate", "*.tfstate.*", ".ssh/**", ".aws/**", ".gnupg/**", ".kube/config",
-    ".docker/config.json", "service-account*.json", "!.env.example", "!.env.sample", "!.env.template", "!*.pub",
+    "*.secrets", "*.tfvars", "*.tfstate", "*.tfstate.*", ".ssh/", ".aws/", ".gnupg/",
+    "**/.kube/config", "**/.docker/config.json", "service-account*.json",
+    "!.env.example", "!.env.sample", "!.env.template", "!*.pub",
 )  # fmt: skip
 
 

@@ -25,6 +25,8 @@ _MOST_GHOSTS = 24
 """Suggestions kept for a document."""
 _MOST_DOCUMENTS = 16
 _MOST_LINES_TYPED = 64
+_WINDOW_FULL = 1_000
+"""Characters from which the text after the cursor may have been cut off rather than be all there is."""
 _AUTO_CLOSED = frozenset(")]}\"'`>")
 
 
@@ -73,8 +75,8 @@ def _same_after(now: str, then: str) -> bool:
     for closed in range(4):
         if closed and now[closed - 1 : closed] not in _AUTO_CLOSED:
             return False
-        shared = min(len(now) - closed, len(then))
-        if shared >= 0 and now[closed : closed + shared] == then[:shared] and (shared or not then):
+        rest = now[closed:]
+        if rest == then or (len(rest) >= _WINDOW_FULL and then.startswith(rest)):
             return True
     return False
 

@@ -62,6 +62,12 @@ class Paced(FakeEngine):
             self.gate.release()
         await asyncio.sleep(0.01)
 
+    async def asked(self, times: int = 1) -> None:
+        """Wait until the engine has been asked so many times."""
+        async with asyncio.timeout(10):
+            while len(self.calls) < times:
+                await asyncio.sleep(0.005)
+
     @property
     def outcomes(self) -> list[str]:
         return [call.outcome for call in self.calls]
@@ -132,7 +138,7 @@ async def test_a_cancelled_request_leaves_its_stream_to_the_next_keystroke(start
     engine = Paced(*BODY)
     plugin = await started(Complete, engine)
     request = asyncio.create_task(ask(plugin, "def add(a, b):\n    |\n"))
-    await asyncio.sleep(0.05)
+    await engine.asked()
     await engine.release(1)
     request.cancel()
     second = asyncio.create_task(ask(plugin, "def add(a, b):\n    ret|\n"))
@@ -146,7 +152,7 @@ async def test_typing_ahead_of_the_stream_waits_for_it(started: Any) -> None:
     engine = Paced(*BODY)
     plugin = await started(Complete, engine)
     request = asyncio.create_task(ask(plugin, "def add(a, b):\n    |\n"))
-    await asyncio.sleep(0.05)
+    await engine.asked()
     request.cancel()
     second = asyncio.create_task(ask(plugin, "def add(a, b):\n    return a|\n"))
     await asyncio.sleep(0.05)
@@ -159,7 +165,7 @@ async def test_a_stream_that_turns_out_wrong_is_replaced_within_the_request(star
     engine = Paced(*BODY)
     plugin = await started(Complete, engine)
     request = asyncio.create_task(ask(plugin, "def add(a, b):\n    |\n"))
-    await asyncio.sleep(0.05)
+    await engine.asked()
     request.cancel()
     second = asyncio.create_task(ask(plugin, "def add(a, b):\n    rest = |\n"))
     await asyncio.sleep(0.05)
@@ -172,7 +178,7 @@ async def test_a_cancel_without_a_new_keystroke_stops_the_engine(started: Any) -
     engine = Paced(*BODY)
     plugin = await started(Complete, engine)
     request = asyncio.create_task(ask(plugin, "def add(a, b):\n    |\n"))
-    await asyncio.sleep(0.05)
+    await engine.asked()
     await engine.release(1)
     request.cancel()
     async with asyncio.timeout(5):
@@ -184,10 +190,10 @@ async def test_a_diverging_keystroke_stops_the_engine(started: Any) -> None:
     engine = Paced(*BODY)
     plugin = await started(Complete, engine)
     first = asyncio.create_task(ask(plugin, "def add(a, b):\n    |\n"))
-    await asyncio.sleep(0.05)
+    await engine.asked()
     await engine.release(2)
     second = asyncio.create_task(ask(plugin, "def add(a, b):\n    x|\n"))
-    await asyncio.sleep(0.1)
+    await engine.asked(2)
     assert engine.outcomes == ["cancelled", "running"]
     await engine.release(8)
     assert last(await first) == "!superseded"

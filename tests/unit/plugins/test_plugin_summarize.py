@@ -78,7 +78,8 @@ async def test_above(started: Any, text: str, language: str, expected: str) -> N
     [
         ("def f(a,\n      b):\n    x|\n", "python", 'def f(a,\n      b):\n    """In short."""\n    x\n'),
         ("class A:\n  def f(self):\n    x|\n", "python", 'class A:\n  def f(self):\n    """In short."""\n    x\n'),
-        ("class A:|\n    def f(self):\n        x\n", "python", 'class A:\n    """In short."""\n    def f(self):\n        x\n'),
+        ("class A:|\n    def f(self):\n        x\n", "python",
+         'class A:\n    """In short."""\n    def f(self):\n        x\n'),
         ("@cached\nasync def f(\n    a: str = ':',  # why\n) -> int:|\n    x\n", "python",
          "@cached\nasync def f(\n    a: str = ':',  # why\n) -> int:\n    \"\"\"In short.\"\"\"\n    x\n"),
         ("#!/usr/bin/env python\nimport x\n\nx.y()|\n", "python",
