@@ -101,8 +101,8 @@ async def find_or_start(where: Place, settings: EngineSettings) -> Info:
             finally:
                 lock.release()
             if "error" in report:
-                error = report["error"]
-                raise InklingError(error["reason"], error["message"], error.get("hint", ""))
+                told = report["error"]
+                raise InklingError(told["reason"], told["message"], told.get("hint", ""))
             if report.get("ready"):
                 continue
         if time.monotonic() > until:
