@@ -82,3 +82,43 @@ def tiny_lm(tmp_path_factory: pytest.TempPathFactory, tiny_tokenizer: Any) -> Ca
         return made[name]
 
     return make
+
+
+@pytest.fixture(scope="session")
+def small_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A corpus of two made-up packages, one of them held out, as the tokenizer recipe leaves it."""
+    from inkling.training.corpus.build import CorpusRecipe, build
+
+    root = tmp_path_factory.mktemp("sources")
+    for package, first in (("alpha", 0), ("beta", 100)):
+        for number in range(first, first + 24):
+            name = ("parse", "render", "compute", "collect")[number % 4]
+            lines = [
+                f"def {name}_{number}_{i}(self, values, limit={i}):\n    '''Return what {name} finds.'''\n"
+                f"    for value in values[:limit]:\n        if value > {number * i}:\n            yield {name}(value)\n"
+                for i in range(2 + number % 7)
+            ]
+            path = root / package / f"{name}_{number}.py"
+            path.parent.mkdir(exist_ok=True)
+            path.write_text("\n\n".join(lines))
+    out = tmp_path_factory.mktemp("corpus")
+    build(CorpusRecipe(folders=(root / "alpha", root / "beta"), held_out=("beta",), near_copies=1.0), out)
+    return out
+
+
+@pytest.fixture(scope="session")
+def small_tokenizer(tmp_path_factory: pytest.TempPathFactory, small_corpus: Path) -> Path:
+    """The folder of a tokenizer of that corpus."""
+    from inkling.training.corpus.build import read
+    from inkling.training.tokenizer import train_from_scratch, wrap
+
+    folder = tmp_path_factory.mktemp("tokenizer")
+    wrap(train_from_scratch((d.text for d in read(small_corpus / "train.jsonl")), 400), 64).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def raw_tokenizer(small_tokenizer: Path) -> Any:
+    from inkling.training.causal import plain_text_tokenizer
+
+    return plain_text_tokenizer(small_tokenizer)
