@@ -12,6 +12,7 @@ import pytest
 
 from inkling.api import ContextFile, GenerateRequest, GhostText, InklingError, Nothing, Position, Range, Snapshot
 from inkling.engine.fake import FakeEngine
+from inkling_plugins import complete
 from inkling_plugins.complete import Complete
 from inkling_plugins.completion import reasons
 
@@ -134,7 +135,13 @@ async def test_changed_settings_ask_anew(started: Any) -> None:
     assert [call.arguments["request"].model for call in plugin.engine.calls] == ["starter:code", "starter:other"]
 
 
-async def test_a_cancelled_request_leaves_its_stream_to_the_next_keystroke(started: Any) -> None:
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow this machine, the next keystroke comes in time."""
+    monkeypatch.setattr(complete, "_CANCELLED_LINGER_S", 30.0)
+
+
+async def test_a_cancelled_request_leaves_its_stream_to_the_next_keystroke(started: Any, patient: None) -> None:
     engine = Paced(*BODY)
     plugin = await started(Complete, engine)
     request = asyncio.create_task(ask(plugin, "def add(a, b):\n    |\n"))
@@ -148,7 +155,7 @@ async def test_a_cancelled_request_leaves_its_stream_to_the_next_keystroke(start
     assert engine.outcomes == ["done"]
 
 
-async def test_typing_ahead_of_the_stream_waits_for_it(started: Any) -> None:
+async def test_typing_ahead_of_the_stream_waits_for_it(started: Any, patient: None) -> None:
     engine = Paced(*BODY)
     plugin = await started(Complete, engine)
     request = asyncio.create_task(ask(plugin, "def add(a, b):\n    |\n"))
@@ -161,7 +168,7 @@ async def test_typing_ahead_of_the_stream_waits_for_it(started: Any) -> None:
     assert engine.outcomes == ["done"]
 
 
-async def test_a_stream_that_turns_out_wrong_is_replaced_within_the_request(started: Any) -> None:
+async def test_a_stream_that_turns_out_wrong_is_replaced_within_the_request(started: Any, patient: None) -> None:
     engine = Paced(*BODY)
     plugin = await started(Complete, engine)
     request = asyncio.create_task(ask(plugin, "def add(a, b):\n    |\n"))
