@@ -323,6 +323,16 @@ def test_an_untrusted_workspace_has_no_say_about_the_engine() -> None:
         assert [problem.key for problem in problems] == ([] if trusted else ["engine"])
 
 
+def test_a_workspace_cannot_show_the_users_secret_files() -> None:
+    import pathspec
+
+    loaded = load([source("workspace", {"server": {"exclude": ["!**/.env", "*.log"], "secret_files": []}})])
+    hidden = pathspec.GitIgnoreSpec.from_lines(loaded.build("server", ServerSettings)[0].hidden_files)
+    for path in (".env", "a/.env.local", "deep/down/id_rsa", "x.pem", "a.log"):
+        assert hidden.match_file(path), path
+    assert not hidden.match_file("src/environment.py")
+
+
 def test_the_table_and_the_schema_tell_every_setting() -> None:
     table = markdown_table({"demo": Table})
     for key in ("server.log_level", "server.timeouts.hover", "demo.inner.depth", "demo.rule"):
