@@ -1,7 +1,7 @@
 /** Starts the language server and shows what it says. What a server can decide is decided there. */
 
 import * as vscode from "vscode";
-import { LanguageClient, LanguageClientOptions, State } from "vscode-languageclient/node";
+import { DidChangeConfigurationNotification, LanguageClient, LanguageClientOptions, State } from "vscode-languageclient/node";
 import { ghostTextMiddleware } from "./ghostText";
 import { ServerNotFound, findServer } from "./server";
 import { Status, StatusItem } from "./status";
@@ -21,7 +21,7 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
     vscode.commands.registerCommand("inkling.restart", () => restart()),
     vscode.commands.registerCommand("inkling.showLog", () => log.show()),
     vscode.commands.registerCommand("inkling.showStatus", showMenu),
-    vscode.workspace.onDidGrantWorkspaceTrust(() => restart()),
+    vscode.workspace.onDidGrantWorkspaceTrust(() => client?.sendNotification("inkling/trustChanged", { trusted: true })),
     vscode.workspace.onDidChangeConfiguration((event) => {
       if (["enable", "interpreter", "command"].some((key) => event.affectsConfiguration(`inkling.${key}`))) {
         void restart();
@@ -56,33 +56,40 @@ async function stop(): Promise<void> {
 
 async function start(): Promise<void> {
   if (!vscode.workspace.getConfiguration("inkling").get<boolean>("enable", true)) {
-    status.show({ state: "restricted", message: "switched off by the setting inkling.enable" });
+    status.say("off", "switched off by the setting inkling.enable");
     return;
   }
-  status.show({ state: "starting" });
+  status.say("starting", "the language server starts");
   try {
     const server = await findServer();
     log.info(`Starting ${server.command} ${server.args?.join(" ") ?? ""}`);
     const fresh = new LanguageClient("inkling", "Inkling", server, options());
     client = fresh;
-    fresh.onNotification("inkling/statusChanged", (params: Status) => status.show(params));
+    fresh.onNotification("inkling/statusChanged", () => void refresh(fresh));
     fresh.onDidChangeState(({ newState }) => {
       void vscode.commands.executeCommand("setContext", "inkling.running", newState === State.Running);
       if (newState === State.Stopped && client === fresh) {
-        status.show({ state: "error", message: "the language server stopped; see the log, or restart it" });
+        status.say("failed", "the language server stopped; see the log, or restart it");
       }
     });
     await fresh.start();
-    status.show({ state: "ready" });
+    await refresh(fresh);
   } catch (error) {
     await explain(error);
+  }
+}
+
+async function refresh(asked: LanguageClient): Promise<void> {
+  const answer = await asked.sendRequest<Status>("inkling/status", {});
+  if (client === asked) {
+    status.show(answer);
   }
 }
 
 async function explain(error: unknown): Promise<void> {
   const message = error instanceof Error ? error.message : String(error);
   log.error(message);
-  status.show({ state: "error", message });
+  status.say("failed", message);
   const choices = error instanceof ServerNotFound ? ["Open Settings", "Show Log"] : ["Restart", "Show Log"];
   const hint = error instanceof ServerNotFound ? " Install it with: pip install inkling-ls" : "";
   void vscode.window.showErrorMessage(`Inkling: ${message}${hint}`, ...choices).then((choice) => {
@@ -102,11 +109,14 @@ function options(): LanguageClientOptions {
     outputChannel: log,
     initializationOptions: () => ({
       ...vscode.workspace.getConfiguration("inkling").get<object>("settings", {}),
-      trusted: vscode.workspace.isTrusted,
+      workspaceTrusted: vscode.workspace.isTrusted,
     }),
     middleware: {
       ...ghostTextMiddleware(() => client as LanguageClient),
       workspace: {
+        // The server pulls its settings; what VS Code would push here are this extension's own.
+        didChangeConfiguration: async () =>
+          client?.sendNotification(DidChangeConfigurationNotification.type, { settings: null }),
         // The server asks for the section "inkling"; what it may tune lives under inkling.settings.
         configuration: async (params, token, next) => {
           const sections = await next(params, token);

@@ -1,23 +1,25 @@
-/** The status bar item: what runs, how far loading is, where text goes, and a menu. */
+/** The status bar item: what runs, how far loading is, where text goes, and a menu behind it. */
 
 import * as vscode from "vscode";
 
-/** The parameters of `inkling/statusChanged`. */
+type EngineState = "off" | "starting" | "ready" | "crashed" | "failed";
+
+/** The part of the answer to `inkling/status` that is shown. */
 export interface Status {
-  state: "starting" | "loading" | "ready" | "busy" | "restricted" | "error";
-  message?: string;
-  progress?: number;
-  models?: string[];
-  destination?: string;
+  engine: { state: EngineState; error: string; models: { id: string; state: string; progress: number; quantization: string }[] };
+  plugins: { name: string; state: string; detail: string }[];
+  workspace: { trusted: boolean };
+  text: { detail: string };
 }
 
-const ICONS: Record<Status["state"], string> = {
+const ICONS: Record<EngineState | "loading" | "restricted", string> = {
+  off: "$(circle-outline)",
   starting: "$(loading~spin)",
   loading: "$(loading~spin)",
   ready: "$(sparkle)",
-  busy: "$(sync~spin)",
   restricted: "$(shield)",
-  error: "$(error)",
+  crashed: "$(sync~spin)",
+  failed: "$(error)",
 };
 
 export class StatusItem implements vscode.Disposable {
@@ -26,21 +28,32 @@ export class StatusItem implements vscode.Disposable {
   constructor() {
     this.item.name = "Inkling";
     this.item.command = "inkling.showStatus";
-    this.show({ state: "starting" });
+    this.say("starting", "starting");
     this.item.show();
   }
 
-  show(status: Status): void {
-    const percent = status.progress === undefined ? "" : ` ${Math.round(status.progress * 100)} %`;
-    this.item.text = `${ICONS[status.state] ?? "$(question)"} Inkling${percent}`;
-    this.item.backgroundColor =
-      status.state === "error" ? new vscode.ThemeColor("statusBarItem.errorBackground") : undefined;
-    const lines = [`**Inkling**: ${status.message ?? status.state}`];
-    if (status.models?.length) {
-      lines.push(`Models: ${status.models.join(", ")}`);
+  show({ engine, plugins, workspace, text }: Status): void {
+    const loading = engine.models.find((model) => model.state === "loading");
+    const icon = loading ? "loading" : engine.state === "ready" && !workspace.trusted ? "restricted" : engine.state;
+    const percent = loading ? ` ${Math.round(loading.progress * 100)} %` : "";
+    const lines = [`engine ${engine.state}${engine.error ? `: ${engine.error}` : ""}`];
+    lines.push(...engine.models.map((model) => `- ${model.id}: ${model.state} ${model.quantization}`));
+    const off = plugins.filter((plugin) => plugin.detail);
+    lines.push(...off.map((plugin) => `- plugin ${plugin.name}: ${plugin.detail}`));
+    if (!workspace.trusted) {
+      lines.push("restricted: the workspace is not trusted, so its own settings choose no plugin, model or engine");
     }
-    lines.push(status.destination ?? "Text stays on this machine.");
-    this.item.tooltip = new vscode.MarkdownString(lines.join("\n\n"));
+    this.draw(icon, percent, [...lines, text.detail].join("\n\n"));
+  }
+
+  say(state: EngineState, message: string): void {
+    this.draw(state, "", message);
+  }
+
+  private draw(icon: keyof typeof ICONS, suffix: string, message: string): void {
+    this.item.text = `${ICONS[icon]} Inkling${suffix}`;
+    this.item.backgroundColor = icon === "failed" ? new vscode.ThemeColor("statusBarItem.errorBackground") : undefined;
+    this.item.tooltip = new vscode.MarkdownString(`**Inkling**\n\n${message}`);
   }
 
   dispose(): void {
