@@ -192,7 +192,7 @@ class Session:
         if snapshot is None:
             nothing = Nothing("not-open", "The document is not open in this session.")
         elif self.excluded(uri):
-            nothing = Nothing("excluded", "The setting server.exclude names this file.")
+            nothing = Nothing("excluded", "The setting server.exclude or server.secret_files names this file.")
         elif len(snapshot) > (limit := self.configuration.server.max_document_size):
             nothing = Nothing("too-large", f"The document has over {limit:,} characters (server.max_document_size).")
         else:
@@ -231,7 +231,7 @@ class Session:
 
     def apply_settings(self) -> None:
         """Give everyone the settings in force."""
-        self.excluded = Exclusion(self.configuration.server.exclude)
+        self.excluded = Exclusion(self.configuration.server.hidden_files)
         self.host.review(self.configuration.may_load)
         for entry in self.host.entries:
             if entry.plugin is not None:

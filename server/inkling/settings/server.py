@@ -86,3 +86,8 @@ class ServerSettings:
         default=True, metadata={"doc": "Start the engine in the background after the editor has connected."}
     )
     timeouts: Timeouts = field(default_factory=Timeouts)
+
+    @property
+    def hidden_files(self) -> tuple[str, ...]:
+        """All globs of files without features, in gitignore's terms; the secret ones last, so that none is let in."""
+        return (*self.exclude, *self.secret_files)

@@ -2,52 +2,54 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from inkling.engine.models.catalog import ModelSource, encoder_folder
 from inkling.engine.models.safetensors_file import ITEM_BITS, Tensor, read_header
+from inkling.engine.protocol import Task
 
 OVERHEAD_BYTES = 32 << 20
 """Tokenizer, buffers and the largest batch's activations."""
 
-_BITS_PER_WEIGHT = {"int8": 8.5, "int4": 4.5, "nf4": 4.5}
-"""Packed weights with their scales."""
-
 
 def estimate_bytes(source: ModelSource, task: str, *, quantization: str, device: str = "cpu") -> int:
-    """Bytes that loading would take, an upper bound meant to be close; no weight is read.
+    """Bytes that loading would take, close to and not below what it does take; no weight is read.
 
-    Packing needs the matrices alone: embeddings and vectors keep their width. `auto` is judged as int8 for text
-    generation, which is the widest that it packs to. Raises InklingError when a file's header is damaged.
+    Raises InklingError when a file's header is damaged, or `bad-quantization`.
     """
     tensors = [tensor for path in source.weights for tensor in read_header(path).values()]
-    generates = task == "text-generation" or _is_causal(source)
-    packed = quantization if quantization in _BITS_PER_WEIGHT else "int8" if quantization == "auto" else ""
-    wide_bits = 16 if device.startswith("cuda") else 32
-    bits = sum(
-        _bits(tensor, packed if generates else "", wide_bits, embeddings=_embedding_rows(source)) for tensor in tensors
-    )
+    if Task.TEXT_GENERATION in source.tasks:
+        bits = _generator_bits(source, tensors, quantization, device)
+    else:
+        from inkling.engine.models.device import pick_dtype
+
+        dtype, _, _ = pick_dtype(device, quantization)
+        bits = sum(_bits(tensor, dtype.itemsize * 8) for tensor in tensors)
     total = int(bits / 8) + OVERHEAD_BYTES
-    if source.is_adapter:
-        total += _shared_encoder_bytes()
-    return total
+    return total + _shared_encoder_bytes() if source.is_adapter else total
 
 
-def _bits(tensor: Tensor, packed: str, wide_bits: int, embeddings: int) -> float:
-    if packed and len(tensor.shape) == 2 and tensor.shape[0] != embeddings:
-        return tensor.parameters * _BITS_PER_WEIGHT[packed]
-    if tensor.dtype in ("F16", "BF16", "F32", "F64"):
-        return tensor.parameters * (16 if packed and tensor.dtype != "F32" else wide_bits)
-    return tensor.parameters * ITEM_BITS[tensor.dtype]
+def _generator_bits(source: ModelSource, tensors: Sequence[Tensor], quantization: str, device: str) -> float:
+    """Packing takes the matrices; embeddings and vectors keep 16 bits at most."""
+    from inkling.engine.models.quantize_plan import Machine, Method, choose
 
-
-def _is_causal(source: ModelSource) -> bool:
-    return "text-generation" in source.tasks
-
-
-def _embedding_rows(source: ModelSource) -> int:
+    kinds: Counter[str] = Counter()
+    for tensor in tensors:
+        kinds[tensor.dtype] += tensor.parameters
+    parameters, stored = sum(kinds.values()), kinds.most_common(1)[0][0] if kinds else "F32"
+    plan = choose(quantization, Machine.here(device), parameters=parameters, stored=stored)
+    if plan.method in (Method.FLOAT32, Method.BFLOAT16):
+        return sum(_bits(tensor, plan.method.bits) for tensor in tensors)
     rows = source.config.get("vocab_size")
-    return rows if isinstance(rows, int) else -1
+    packed = sum(t.parameters for t in tensors if len(t.shape) == 2 and t.shape[0] != rows)
+    return packed * plan.method.bits + (parameters - packed) * 16
+
+
+def _bits(tensor: Tensor, width: float) -> float:
+    """Bits in memory: floating-point numbers are converted, integers are not."""
+    return tensor.parameters * (width if "F" in tensor.dtype else ITEM_BITS[tensor.dtype])
 
 
 def _shared_encoder_bytes() -> int:

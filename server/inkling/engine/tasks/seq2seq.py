@@ -49,8 +49,9 @@ class TextToText:
             if parameters.get(name) is not None:
                 options[name] = number(parameters, name, 1, 0 if name == "min_new_tokens" else 1, high)
         if "max_new_tokens" in options:
-            options["max_length"] = None
-            options["min_length"] = None
+            own: Any = self._weights.model.generation_config
+            options["max_length"] = None  # else transformers warns of two limits
+            options["min_length"] = min(own.min_length or 0, options["max_new_tokens"])
             if options["max_new_tokens"] < options.get("min_new_tokens", 0):
                 raise bad_parameter("min_new_tokens", "at most max_new_tokens")
         criteria = StoppingCriteriaList([_WhenSet(lambda: stop.is_set or stop.is_late)])
