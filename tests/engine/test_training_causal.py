@@ -103,6 +103,13 @@ def test_a_killed_run_loses_only_what_came_after_its_checkpoint(recipe: Any, mon
     assert_same(weights(whole), weights(resumed))
 
 
+def test_processes_share_a_batch(recipe: Any) -> None:
+    alone, _, _ = pretrain(recipe("alone"))
+    shared, _, _ = pretrain(recipe("shared", processes=2))
+    for name, value in weights(alone).items():
+        torch.testing.assert_close(weights(shared)[name], value, atol=2e-3, rtol=0.1)
+
+
 def test_a_run_can_be_made_longer(recipe: Any) -> None:
     _, _, first = pretrain(recipe())
     _, _, second = pretrain(recipe(steps=12))

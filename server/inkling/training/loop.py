@@ -24,7 +24,7 @@ from inkling.training.checkpoint import (
     restore_module,
     restore_optimizer,
 )
-from inkling.training.device import precision
+from inkling.training.gradient import gradient_of
 from inkling.training.optim import OptimizerRecipe, Optimizers
 from inkling.training.packing import Tokens
 from inkling.training.progress import RunLog
@@ -50,10 +50,11 @@ class LoopRecipe:
     average: float = 0.99  # weight of the past in the running average of the weights
     checkpoint_minutes: float = 3.0
     evaluate_every: int = 250
+    processes: int = 1  # that share each batch; on a CPU one per core, each with one thread, waits least
     compile: bool = False  # torch.compile: half a minute once, then about half as fast again on a CPU
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch", "context"):
+        for name in ("steps", "batch", "context", "processes"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1.")
 
@@ -115,11 +116,13 @@ def train(
             tensors |= {f"{name}.{k}": v for k, v in optimizer_tensors(inner).items()}
         store.save(position.step, tensors, vars(position))
 
-    loss_of = torch.compile(_loss, dynamic=False) if recipe.compile else _loss
-    kind = precision(device)
     data: Tokens | None = None
     saved = time.monotonic()
-    with RunLog(out, "causal", recipe.steps) as log, _stop_signal() as stop:
+    with (
+        gradient_of(model, ignore=ignore, compiled=recipe.compile, processes=recipe.processes) as gradient,
+        RunLog(out, "causal", recipe.steps) as log,
+        _stop_signal() as stop,
+    ):
         while position.step < recipe.steps and not stop:
             begun = time.monotonic()
             decaying = position.step >= recipe.steps - optimizer.decay_steps
@@ -137,9 +140,7 @@ def train(
             if remainder:  # a compiled step knows one shape, and these windows come back in the next epoch
                 continue
             ids = torch.from_numpy(rows.astype("int64")).to(device)
-            with torch.autocast(device.type, kind, enabled=kind != torch.float32):
-                loss = loss_of(model, ids, ignore)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss = gradient(ids)
             factor = optimizers.step(position.step, recipe.steps)
             with torch.no_grad():
                 keep = min(recipe.average, (1 + position.step) / (10 + position.step))
@@ -148,7 +149,7 @@ def train(
             position.tokens += ids.numel()
             spent = time.monotonic() - begun
             position.seconds += spent
-            figures: dict[str, Any] = {"loss": round(float(loss.detach()), 4), "rate": round(factor, 4)}
+            figures: dict[str, Any] = {"loss": round(loss, 4), "rate": round(factor, 4)}
             figures |= {"tokens": position.tokens, "per_second": round(ids.numel() / spent)}
             if evaluate and position.step % recipe.evaluate_every == 0:
                 figures["held_out_bits_per_byte"] = round(evaluate(model), 4)
@@ -162,12 +163,6 @@ def train(
             for name, parameter in model.named_parameters():
                 parameter.copy_(average[name])
     return position
-
-
-def _loss(model: Any, ids: torch.Tensor, ignore: int) -> torch.Tensor:
-    hidden = model.model(input_ids=ids, use_cache=False).last_hidden_state
-    logits = model.lm_head(hidden[:, :-1])
-    return torch.nn.functional.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten(), ignore_index=ignore)
 
 
 @contextmanager
