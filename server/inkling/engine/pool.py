@@ -109,9 +109,8 @@ class ModelPool:
             self._announce(slot, state)
             raise error from None
         self._failed.pop(slot.key, None)
-        slot.bytes = loaded.bytes
         why = loaded.quantization_why
-        self._announce(slot, ModelState(model, task, "ready", 1.0, loaded.quantization, why, loaded.bytes))
+        self._announce(slot, ModelState(model, task, "ready", 1.0, loaded.quantization, why, _bytes(slot)))
         log.info("loaded %s for %s in %.1f s", model, task, time.monotonic() - started)
         assert slot.worker is not None
         return slot.worker
@@ -240,7 +239,7 @@ class ModelPool:
     @property
     def resident_bytes(self) -> int:
         """Bytes of all models that are loaded or being loaded."""
-        return sum(slot.bytes for slot in self._slots.values())
+        return sum(_bytes(slot) for slot in self._slots.values())
 
     @property
     def device(self) -> str:
@@ -253,7 +252,11 @@ class ModelPool:
     def states(self) -> tuple[ModelState, ...]:
         """Loaded and loading models, then those that last failed."""
         failed = (state for key, (_, _, state) in self._failed.items() if key not in self._slots)
-        return (*(slot.state for slot in self._slots.values()), *failed)
+        present = (
+            replace(slot.state, bytes=_bytes(slot)) if slot.state.state == "ready" else slot.state
+            for slot in self._slots.values()
+        )
+        return (*present, *failed)
 
     def counters(self) -> Counter[str]:
         """The models' counters summed, unloaded ones included: they only grow."""
@@ -266,3 +269,8 @@ class ModelPool:
     def queued(self) -> int:
         """Requests that wait for their first turn."""
         return sum(slot.worker.queued() for slot in self._slots.values() if slot.worker is not None)
+
+
+def _bytes(slot: _Slot) -> int:
+    """What the model takes; while it is loading, what it is expected to take."""
+    return (slot.worker.bytes if slot.worker is not None else 0) or slot.bytes

@@ -20,6 +20,9 @@ log = logging.getLogger(__name__)
 _TURN_S = 0.25
 """A generation that others of its priority wait for keeps its turn this long."""
 
+_MEASURE_S = 1.0
+"""A model's size is asked for this often: caches of prefixes grow and shrink."""
+
 
 class _AllStop(Stop):
     """Set when every request that shares a slice has stopped."""
@@ -83,7 +86,10 @@ class Yielding:
 
 
 class ModelWorker:
-    """Owns a model on a persistent thread. `submit`, `cancel` and `close` may be called from any thread."""
+    """Owns a model on a persistent thread; `submit`, `cancel` and `close` may be called from any.
+
+    `bytes` is the model's size, caches included, as of a second ago at most.
+    """
 
     def __init__(
         self,
@@ -106,6 +112,8 @@ class ModelWorker:
         self._closing = False
         self._seconds_per_job = 0.1
         self.model: LoadedModel | None = None
+        self.bytes = 0
+        self._measured = 0.0
         self.thread = threading.Thread(target=self._main, name=f"model {name}", daemon=True)
 
     def start(self) -> None:
@@ -154,6 +162,7 @@ class ModelWorker:
         except BaseException as error:
             self._on_loaded(as_inkling_error(error, f"loading {self.name}"))
             return
+        self.bytes = self.model.bytes
         self._on_loaded(self.model)
         while (job := self._next()) is not None:
             self._turn(job)
@@ -215,6 +224,9 @@ class ModelWorker:
                 self.last_used = time.monotonic()
             if job.done and isinstance(job, GenerateJob):
                 _close(job)
+            if self.last_used - self._measured > _MEASURE_S and self.model is not None:
+                self._measured = self.last_used
+                self.bytes = self.model.bytes
 
     def _generate(self, job: GenerateJob, started: float) -> None:
         assert self.model is not None
