@@ -6,8 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
-
-from ..lsp.editor import CAPABILITIES, PUSH_ONLY, QUIET, RefusedError, session_with
+from tests.lsp.editor import CAPABILITIES, PUSH_ONLY, QUIET, RefusedError, session_with
 
 URI = "file:///work/a.txt"
 TEXT = "a bad day\nfür 😀 bad\nend\n"
@@ -15,6 +14,10 @@ TEXT = "a bad day\nfür 😀 bad\nend\n"
 
 def span(line: int, start: int, end: int) -> dict[str, Any]:
     return {"start": {"line": line, "character": start}, "end": {"line": line, "character": end}}
+
+
+def actions_at(place: dict[str, Any], kind: str) -> dict[str, Any]:
+    return {"textDocument": {"uri": URI}, "range": place, "context": {"diagnostics": [], "only": [kind]}}
 
 
 async def test_offer() -> None:

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from inkling.lsp.wire import Deframer, Frame, Junk, frame
 
 A, B = b'{"a":1}', b'{"b":2}'
+TEXT = b'"Content-Length: 3\\r\\n\\r\\n{}"'
 FA, FB = frame(A), frame(B)
+JUNK = st.binary(max_size=40).filter(lambda junk: b"ont" not in junk.lower())
 
 
 def read(data: bytes, size: int | None = None, max_body: int = 1000) -> list[bytes | str]:

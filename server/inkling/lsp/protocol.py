@@ -15,6 +15,7 @@ import inspect
 import json
 import time
 import uuid
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -46,8 +47,8 @@ SERVER_CANCELLED = -32802
 CONTENT_MODIFIED = -32801
 REQUEST_CANCELLED = -32800
 
-MAX_RUNNING = 512
-"""Requests in work at a time; more are refused at once, so that a flood costs no memory."""
+MAX_RUNNING = 256
+"""Requests of one method in work at a time; more are refused at once, so that a flood costs no memory."""
 
 _DISPENSABLE = {"$/progress", "$/logTrace", "window/logMessage", "inkling/statusChanged"}
 """Not sent to a client that does not read."""
@@ -96,6 +97,7 @@ class Protocol(LanguageServerProtocol):
         self.trace_event: Callable[[str], None] = lambda line: None
         self.exit_code = 1
         self._calls: dict[MsgId, Call] = {}
+        self._running: Counter[str] = Counter()
         self._background: set[asyncio.Future[Any]] = set()
 
     # -- in
@@ -130,10 +132,11 @@ class Protocol(LanguageServerProtocol):
         if identifier in self._calls:
             self._reply_error(identifier, INVALID_REQUEST, "A request with this id is in work.")
             return
-        if len(self._calls) >= MAX_RUNNING:
+        if self._running[method] >= MAX_RUNNING:
             self._reply_error(identifier, REQUEST_FAILED, "Too many requests at a time.")
             return
         call = self._calls[identifier] = Call(identifier, method)
+        self._running[method] += 1
         token = request_id.set(identifier)
         try:
             self._check_state(method)
@@ -177,6 +180,9 @@ class Protocol(LanguageServerProtocol):
             return
         call.answered = True
         self._calls.pop(call.id, None)
+        self._running[call.method] -= 1
+        if not self._running[call.method]:
+            del self._running[call.method]
         if call.timer is not None:
             call.timer.cancel()
         if error is None:
@@ -296,7 +302,7 @@ class Protocol(LanguageServerProtocol):
             return self._converter.structure(raw, params_type)
         except Exception as error:
             log.event("warning", "invalid-params", method=method, error=error)
-            raise JsonRpcInvalidParams(f"The parameters of {method} are not as specified.") from None
+            raise JsonRpcInvalidParams("The parameters are not as specified.") from None
 
     def _params_type(self, method: str) -> Any:
         if method == types.TEXT_DOCUMENT_INLINE_COMPLETION:
