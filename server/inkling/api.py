@@ -40,6 +40,7 @@ from inkling.errors import InklingError
 from inkling.text.position import Position, Range
 from inkling.text.segments import Segment, SegmentKind, block_at, segments, sentences
 from inkling.text.snapshot import Snapshot
+from inkling.text.syntax import Scope, scope_at
 
 API_VERSION = 1
 """Grows when a plugin written for the previous number could break."""
@@ -83,7 +84,7 @@ class Edit:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """A code action: exactly one of `edits` (ready), `resolve` (the `@resolver` that makes them when chosen), `command`."""
+    """A code action: exactly one of `edits` (ready), `resolve` (the `@resolver` that makes them) and `command`."""
 
     title: str
     kind: str = "refactor"
@@ -209,7 +210,7 @@ class Tokens(Protocol):
 
 
 class Plugin:
-    """Base class. The host sets the attributes before any method is called; `settings` is replaced whole on a change."""
+    """Base class. The host sets the attributes before any call; `settings` is replaced whole on a change."""
 
     name: ClassVar[str]
     """Its name in settings, messages and diagnostics: lower-case words joined by underscores."""
@@ -289,7 +290,7 @@ def command(name: str, title: str) -> Callable[[F], F]:
 __all__ = [
     "API_VERSION", "Action", "Answer", "Chunk", "CodeLens", "ContextFile", "Diagnostic", "Edit", "EditStream", "Editor",
     "Engine", "Entity", "Fill", "GenerateRequest", "GhostText", "Hover", "InklingError", "Label", "Nothing", "Plugin",
-    "Position", "Priority", "Progress", "Range", "Segment", "SegmentKind", "Severity", "Snapshot", "Summary", "Surface",
-    "Task", "TokenSpan", "Tokens", "block_at", "code_actions", "code_lenses", "command", "diagnostics", "hover",
-    "inline_completion", "resolver", "segments", "sentences",
+    "Position", "Priority", "Progress", "Range", "Scope", "Segment", "SegmentKind", "Severity", "Snapshot", "Summary",
+    "Surface", "Task", "TokenSpan", "Tokens", "block_at", "code_actions", "code_lenses", "command", "diagnostics",
+    "hover", "inline_completion", "resolver", "scope_at", "segments", "sentences",
 ]  # fmt: skip
