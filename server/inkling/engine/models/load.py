@@ -86,11 +86,12 @@ def load(
     for path in source.weights:
         read_header(path)
     on_progress(0.1)
-    tokenizer = load_tokenizer(source)
+    with _as_inkling_errors(source), _quiet():
+        config = AutoConfig.from_pretrained(source.path, **SAFE)
+    tokenizer = load_tokenizer(source)  # it reads the config too: a bad one must not be told as a bad tokenizer
     on_progress(0.2)
     cls = AutoModel if task == Task.ZERO_SHOT_CLASSIFICATION and _is_bare(source) else _CLASSES[task]
     with _as_inkling_errors(source), _quiet():
-        config = AutoConfig.from_pretrained(source.path, **SAFE)
         model, info = cls.from_pretrained(
             source.path, config=config, use_safetensors=True, dtype=dtype, output_loading_info=True, **SAFE
         )
