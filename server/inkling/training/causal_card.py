@@ -110,8 +110,8 @@ def next_line_figures(completer: GreedyCompleter, held: Sequence[Document]) -> l
     results = []
     for kind, told in (("rest", "rest of the line"), ("line", "whole next line")):
         cases = draw_cases(held, kind, CASES)
-        plain = judge(lambda case: completer.line(case.before), cases)
-        fim = judge(lambda case: completer.filled(case.before, "\n" + case.after), cases)
+        plain = judge(lambda case: completer.line(case.before).text, cases)
+        fim = judge(lambda case: completer.filled(case.before, "\n" + case.after).text, cases)
         beside = "with fill-in-the-middle"
         results += [
             Result(f"{told}, exact match ({plain.cases} cursors)", plain.exact, "", beside, fim.exact),
@@ -123,7 +123,7 @@ def next_line_figures(completer: GreedyCompleter, held: Sequence[Document]) -> l
 def ten_completions(completer: GreedyCompleter, held: Sequence[Document]) -> str:
     """Ten cursors by a fixed draw: the lines before, what the author wrote, what the model says."""
     cases = draw_cases(held, "rest", 10, seed=2)
-    return "\n".join(_shown(case, completer.line(case.before)) for case in cases)
+    return "\n".join(_shown(case, completer.line(case.before).text) for case in cases)
 
 
 def _shown(case: Case, said: str) -> str:

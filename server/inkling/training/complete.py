@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from tokenizers import Tokenizer
 
 from inkling.training.tokenizer import END, FIM_MIDDLE, FIM_PREFIX, FIM_SUFFIX, control_id
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a model said, and how sure it was: the log-probability (natural) of all ``tokens``, the end included."""
+
+    text: str
+    logprob: float
+    tokens: int
 
 
 class GreedyCompleter:
@@ -26,34 +36,46 @@ class GreedyCompleter:
         self.end, self.prefix, self.suffix, self.middle = (control_id(tokenizer, name) for name in names)
         self.specials = {tokenizer.token_to_id(t.content) for t in tokenizer.get_added_tokens_decoder().values()}
 
-    def line(self, before: str) -> str:
+    def line(self, before: str) -> Said:
         """What follows ``before``, to the end of its line."""
-        return self._decode([*self._tail(before, self.window - 1)], one_line=True)
+        return self._decode(self._tail(before, self.window), one_line=True)
 
-    def lines(self, before: str) -> str:
+    def lines(self, before: str) -> Said:
         """What follows ``before``, over as many lines as ``max_tokens`` make."""
-        return self._decode([*self._tail(before, self.window - 1)], one_line=False)
+        return self._decode(self._tail(before, self.window), one_line=False)
 
-    def filled(self, before: str, after: str) -> str:
+    def filled(self, before: str, after: str) -> Said:
         """What stands between ``before`` and ``after``, to the end of the line, by fill-in-the-middle (PSM)."""
         room = self.window - 3
         tail = self.tokenizer.encode(after[: 8 * room], add_special_tokens=False).ids[: room // 4]
         head = self._tail(before, room - len(tail))
         return self._decode([self.prefix, *head, self.suffix, *tail, self.middle], one_line=True)
 
+    @torch.inference_mode()
+    def chance(self, before: str, text: str) -> float:
+        """The log-probability (natural) of the line ``text`` and its end after ``before``."""
+        said: list[int] = self.tokenizer.encode(text + "\n", add_special_tokens=False).ids
+        head = self._tail(before, self.window)
+        ids = torch.tensor([head + said])
+        logits = self.model(input_ids=ids, use_cache=False, logits_to_keep=len(said) + 1).logits[0, :-1]
+        return float(logits.float().log_softmax(-1).gather(1, ids[0, len(head) :, None]).sum())
+
     def _tail(self, text: str, room: int) -> list[int]:
         ids: list[int] = self.tokenizer.encode(text[-8 * room :], add_special_tokens=False).ids
         return [self.end, *ids] if len(ids) < room and len(text) <= 8 * room else ids[-room:]
 
     @torch.inference_mode()
-    def _decode(self, prompt: list[int], *, one_line: bool) -> str:
+    def _decode(self, prompt: list[int], *, one_line: bool) -> Said:
         ids = torch.tensor([prompt])
         cache: Any = None
         out: list[int] = []
+        chance = 0.0
         for _ in range(self.max_tokens):
             result = self.model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
             cache = result.past_key_values
-            token = int(result.logits[0, -1].argmax())
+            chances = result.logits[0, -1].float().log_softmax(-1)
+            token = int(chances.argmax())
+            chance += float(chances[token])
             if token in self.specials:
                 break
             out.append(token)
@@ -61,4 +83,4 @@ class GreedyCompleter:
                 break
             ids = torch.tensor([[token]])
         text: str = self.tokenizer.decode(out)
-        return text.split("\n")[0] if one_line else text
+        return Said(text.split("\n")[0] if one_line else text, chance, max(1, len(out)))
