@@ -13,7 +13,7 @@ import math
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Set
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from inkling.api import Chunk
 from inkling_plugins.completion.copy_source import Copy
@@ -46,6 +46,13 @@ class Place:
     def site(self) -> Site:
         """What filters see of it."""
         return Site(self.before, self.after, self.language)
+
+    def accepting(self, text: str) -> Place:
+        """The cursor after `text` has been put in."""
+        before = self.before + text
+        last = text.rpartition("\n")[2]
+        character = len(last) if "\n" in text else self.character + len(text)
+        return replace(self, line=self.line + text.count("\n"), character=character, before=before)
 
     def typed_since(self, origin: Place) -> str | None:
         """What was typed between `origin` and here; None when anything else has changed.
@@ -82,10 +89,14 @@ def _same_after(now: str, then: str) -> bool:
 
 
 class Ghost:
-    """One generation. `text` grows until `done`; `error` is what ended it; `copy` is what open documents propose."""
+    """One generation. `text` grows until `done`; `error` is what ended it.
 
-    def __init__(self, origin: Place, copy: Copy | None = None) -> None:
+    `lines` says whether several lines suit the place; `copy` is what open documents propose.
+    """
+
+    def __init__(self, origin: Place, lines: bool, copy: Copy | None = None) -> None:
         self.origin = origin
+        self.lines = lines
         self.copy = copy
         self.text = ""
         self.tokens = 0
@@ -102,9 +113,9 @@ class Ghost:
         self._task: asyncio.Task[None] | None = None
 
     @classmethod
-    def copied(cls, origin: Place, copy: Copy) -> Ghost:
+    def copied(cls, origin: Place, copy: Copy, lines: bool) -> Ghost:
         """A ghost that needs no model: the copy is all of it."""
-        ghost = cls(origin, copy)
+        ghost = cls(origin, lines, copy)
         ghost.text, ghost.done = copy.text, True
         return ghost
 

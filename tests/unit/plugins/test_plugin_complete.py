@@ -10,11 +10,21 @@ from typing import Any
 
 import pytest
 
-from inkling.api import ContextFile, GenerateRequest, GhostText, InklingError, Nothing, Position, Range, Snapshot
+from inkling.api import (
+    ContextFile,
+    GenerateRequest,
+    GhostText,
+    InklingError,
+    Nothing,
+    Position,
+    Priority,
+    Range,
+    Snapshot,
+)
 from inkling.engine.fake import FakeEngine
 from inkling_plugins import complete
 from inkling_plugins.complete import Complete
-from inkling_plugins.completion import reasons
+from inkling_plugins.completion import maker, reasons
 
 BODY = ("return", " a", " +", " b")
 
@@ -266,16 +276,67 @@ async def test_a_bug_in_the_engine_is_not_hidden_and_not_remembered(started: Any
 
 
 async def test_what_the_model_is_given(started: Any) -> None:
-    other = Snapshot.of("def helper(first, second):\n    return first * second\n", uri="file:///work/b.py")
-    secret = Snapshot.of("alpha = beta\ngamma = delta\n", uri="file:///work/.env")
-    plugin = await started(Complete, FakeEngine(texts=BODY), [other, secret])
+    plugin = await started(Complete, FakeEngine(texts=BODY))
     await ask(plugin, "import b\r\n\r\n\r\ndef add(a, b):\r\n    |\r\nadd(1, 2)\r\n")
     request = plugin.engine.calls[0].arguments["request"]
     assert request.prompt == "import b\n\n\ndef add(a, b):\n    "
     assert request.suffix == "\nadd(1, 2)\n"
-    assert request.context == (ContextFile("b.py", other.text.strip("\n")),)
+    assert request.stop == ("\n\n", "\nadd(1, 2)")
     assert request.cache_key == "file:///work/a.py"
     assert request.temperature == 0
+
+
+async def test_context_is_read_in_a_pause_and_kept(started: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(maker, "IDLE_S", 0.0)
+    other = Snapshot.of("def helper(first, second):\n    return first * second\n", uri="file:///work/b.py")
+    secret = Snapshot.of("alpha = beta\ngamma = delta\n", uri="file:///work/.env")
+    engine = FakeEngine(texts=BODY)
+    plugin = await started(Complete, engine, [other, secret])
+    await ask(plugin, "x = |\n")
+    async with asyncio.timeout(5):
+        while len(engine.calls) < 2:
+            await asyncio.sleep(0.01)
+    await ask(plugin, "x = 2\ny = |\n")
+    await asyncio.sleep(0.05)
+    first, warm, second = (call.arguments["request"] for call in engine.calls)
+    shown = (ContextFile("b.py", other.text.strip("\n")),)
+    assert (first.context, warm.context, second.context) == ((), shown, shown)
+    assert (warm.max_tokens, warm.priority, warm.prompt) == (1, Priority.BACKGROUND, "x = ")
+
+
+async def test_the_next_suggestion_is_made_ahead(started: Any) -> None:
+    engine = FakeEngine(texts=lambda request: ["second", " + third"] if "first" in request.prompt else ["first", " +"])
+    plugin = await started(Complete, engine, ahead=True)
+    assert last(await ask(plugin, "x = |\n")) == "first +"
+    async with asyncio.timeout(5):
+        while len(engine.calls) < 2 or engine.calls[-1].outcome == "running":
+            await asyncio.sleep(0.01)
+    assert last(await ask(plugin, "x = first +|\n")) == "second + third"
+    await asyncio.sleep(0.01)
+    requests = [call.arguments["request"] for call in engine.calls]
+    assert [request.prompt for request in requests[:2]] == ["x = ", "x = first +"]
+    assert [request.priority for request in requests[:2]] == [Priority.COMPLETION, Priority.BACKGROUND]
+
+
+@pytest.mark.parametrize(
+    ("text", "settings", "expected"),
+    [
+        ("# This is |\n", {}, "return a + b"),
+        ("# This is |\n", {"comments": False}, "!in-comment"),
+        ('def f():\n    """Do\n    |\n    """\n', {"comments": False}, "!in-comment"),
+        ("x = |\n", {"comments": False}, "return a + b"),
+    ],
+)
+async def test_in_comments(started: Any, text: str, settings: dict[str, Any], expected: str) -> None:
+    plugin = await started(Complete, FakeEngine(texts=BODY), **settings)
+    assert last(await ask(plugin, text)) == expected
+
+
+async def test_text_gets_one_line(started: Any) -> None:
+    """By its layout the place wants a block; by its syntax it is a docstring."""
+    plugin = await started(Complete, FakeEngine(texts=["Read", " the", " file", "\n", "    and", " more"]))
+    assert last(await ask(plugin, 'def f():\n    """\n    |\n    """\n')) == "Read the file"
+    assert plugin.engine.calls[0].arguments["request"].stop == ("\n",)
 
 
 async def test_a_long_match_is_copied_without_a_model(started: Any) -> None:
