@@ -13,6 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from inkling.engine.backend import Stop
 from inkling.engine.generation import loop
 from inkling.engine.generation.decoder import ModuleDecoder
+from inkling.engine.generation.drafting import DraftLength, LookUp
 from inkling.engine.generation.loop import Loop
 from inkling.engine.generation.prefix_cache import PrefixCache, Sequence
 from inkling.engine.generation.sampling import Sampler
@@ -79,3 +80,32 @@ def test_reused_prefixes_change_nothing(tiny_lm: Callable[[str], Path], architec
     if decoder.croppable:
         n = len(prompt)
         assert runner.counters.reused_tokens == (n - 5) + (n - 3) + 30 + 30
+
+
+@pytest.mark.parametrize("right", [0, 1, 3, 99])
+def test_wrong_drafts_cost_nothing_but_time(
+    tiny_lm: Callable[[str], Path], right: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Drafts whose first `right` tokens are the model's own and whose rest is not."""
+    model, prompt = load(tiny_lm("starcoder2"))
+    expected = reference(model, prompt)
+
+    def propose(look_up: LookUp, limit: int) -> tuple[list[int], int]:
+        coming = expected[len(look_up._ids) - len(prompt) :][:limit]
+        return [token if at < right else (token + 1) % 600 for at, token in enumerate(coming)], 16
+
+    monkeypatch.setattr(LookUp, "propose", propose)
+    monkeypatch.setattr(DraftLength, "best", lambda *_: 7)
+    runner = Loop(ModuleDecoder(model))
+    assert run(runner, prompt) == expected
+    assert runner.counters.drafted_tokens > 0
+    assert (runner.counters.accepted_tokens > 0) == (right > 0)
+    assert runner.counters.generated_tokens == NEW
+
+
+def test_drafts_of_repeated_text_are_accepted(tiny_lm: Callable[[str], Path]) -> None:
+    model, prompt = load(tiny_lm("qwen2"))
+    prompt = [*prompt, *reference(model, prompt), *prompt]  # the answer, seen before
+    runner = Loop(ModuleDecoder(model))
+    assert run(runner, prompt) == reference(model, prompt)
+    assert runner.counters.accepted_tokens > 0

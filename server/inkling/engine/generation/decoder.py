@@ -124,7 +124,7 @@ class ModuleDecoder:
             raise Interrupted
 
     def new_cache(self) -> ModuleCache:
-        """A growing cache. Sliding-window layers keep everything, so it can be cropped; the mask limits what is seen."""
+        """A growing cache. Sliding-window layers keep everything, so it can be cropped; the mask limits the view."""
         from transformers import DynamicCache
 
         return ModuleCache(DynamicCache() if self.croppable else DynamicCache(config=self.model.config))

@@ -55,6 +55,11 @@ class Vocabulary:
         """The id of a control token, or None when the vocabulary has none of that name."""
         return self._control.get(token)
 
+    @property
+    def controls(self) -> tuple[str, ...]:
+        """The names of all control tokens."""
+        return tuple(self._control)
+
     def ends(self, configured: int | Sequence[int] | None) -> frozenset[int]:
         """The tokens that end a text: `configured` (the model's own), the tokenizer's, and those that always do."""
         ids = {configured} if isinstance(configured, int) else set(configured or ())
