@@ -97,6 +97,10 @@ class Words(Plugin):
                 await stream.write(f"<{number}>\n" if number % 2 else f"<{number}>")
                 await asyncio.sleep(pause)
 
+    @command("echo", "Echo")
+    async def echo(self, snapshot: Snapshot | None, range: Range | None, text: str) -> str:
+        return text
+
     @command("show", "Show")
     async def show(self, snapshot: Snapshot | None, range: Range | None) -> None:
         await self.editor.show_text("A title", "some text")

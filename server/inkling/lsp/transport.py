@@ -56,15 +56,19 @@ class StdioTransport:
         self._outgoing: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._pending = 0
+        self._ended = False
         self._flushed = asyncio.Event()
         self._room = asyncio.Event()
         threading.Thread(target=self._read_all, args=(read_fd,), name="lsp-read", daemon=True).start()
         threading.Thread(target=self._write_all, args=(write_fd,), name="lsp-write", daemon=True).start()
 
     async def read(self) -> bytes:
-        """Some bytes; empty at the end of the stream."""
+        """Some bytes; empty at the end of the stream, and ever after."""
+        if self._ended:
+            return b""
         data = await self._incoming.get()
         self._ahead.release()
+        self._ended = not data
         return data
 
     def write(self, data: bytes) -> None:
