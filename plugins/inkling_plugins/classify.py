@@ -194,8 +194,8 @@ def _fixes(snapshot: Snapshot, sentence: _Sentence, label: Label) -> list[Action
             arguments={"label": label.label},
         )
     )
-    higher = min(1.0, round(label.score + _STEP, 2))
-    if "." not in label.label:  # a dot would be taken for a table in the setting's name
+    higher = round(label.score + _STEP, 2)
+    if higher < 1 and "." not in label.label:  # a dot would be taken for a table in the setting's name
         actions.append(
             Action(
                 f'Raise the threshold of "{label.label}" to {higher:.2f}',

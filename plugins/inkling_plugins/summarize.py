@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from inkling.api import (
@@ -26,7 +27,9 @@ from inkling.api import (
 from inkling_plugins.doc_comments import DocPlace, comment, doc_place, documentation
 from inkling_plugins.map_reduce import Plan, summarize_long
 
-_PROSE = (SegmentKind.COMMENT, SegmentKind.DOCSTRING)
+_PROSE_IN_CODE = (SegmentKind.COMMENT, SegmentKind.DOCSTRING)
+_PROSE_IN_MARKDOWN = (SegmentKind.PARAGRAPH, SegmentKind.LIST_ITEM)
+_MARKDOWN = frozenset({"markdown", "mdx"})
 _TEXT_LANGUAGES = frozenset(
     {"markdown", "mdx", "plaintext", "text", "latex", "tex", "restructuredtext", "rst", "gitcommit"}
 )
@@ -115,12 +118,9 @@ class Summarize(Plugin):
         summary = await self._summarize(snapshot, range)
         name = snapshot.uri.rpartition("/")[2]
         if summary.kind == "key-sentences":
-            body, how = (
-                "\n".join(f"- {line}" for line in summary.text.split("\n") if line.strip()),
-                "Key sentences, chosen",
-            )
+            how, body = "Key sentences, chosen", re.sub(r"(?m)^(?=.)", "- ", summary.text)
         else:
-            body, how = summary.text, "Written"
+            how, body = "Written", summary.text
         note = f"*{how} by `{self.settings.model}` from the {what}.*"
         await self.editor.show_text(f"Summary of {name}", f"# {name}\n\n{body}\n\n{note}\n")
         return summary.text
@@ -134,9 +134,11 @@ class Summarize(Plugin):
             )
 
         async def one(part: str) -> Summary:
-            return await self.engine.summarize(
+            summary = await self.engine.summarize(
                 part, model=settings.model, max_sentences=settings.max_sentences, max_tokens=settings.max_tokens
             )
+            chosen = [" ".join(part[start:end].split()) for start, end in summary.spans]
+            return replace(summary, text="\n".join(chosen)) if chosen else summary
 
         async with self.editor.progress("Summarizing") as progress:
             summary = await summarize_long(text, settings.chunk_characters, one, lambda plan: _report(progress, plan))
@@ -180,12 +182,13 @@ def _lines(snapshot: Snapshot, first: int) -> range:
 
 
 def _readable(snapshot: Snapshot, range: Range) -> str:
-    """The prose in the range: of code, its comments and docstrings when they say enough, else the code itself."""
+    """The prose in the range: comments and docstrings of code, paragraphs of Markdown; all if those say little."""
     text = snapshot.text_in(range)
-    if snapshot.language in _TEXT_LANGUAGES:
+    if snapshot.language in _TEXT_LANGUAGES and snapshot.language not in _MARKDOWN:
         return text
+    kinds = _PROSE_IN_MARKDOWN if snapshot.language in _MARKDOWN else _PROSE_IN_CODE
     start, end = snapshot.offset(range.start), snapshot.offset(range.end)
-    prose = [s.text for s in segments(snapshot, _PROSE) if start <= s.start and s.end <= end and s.text.strip()]
+    prose = [s.text for s in segments(snapshot, kinds) if start <= s.start and s.end <= end and s.text.strip()]
     joined = "\n\n".join(prose)
     return joined if _enough(joined) else text
 

@@ -173,6 +173,12 @@ async def test_where_there_are_no_comments_ignore_here_is_not_offered(started: A
     ]
 
 
+async def test_a_sure_label_has_no_higher_threshold(started: Any) -> None:
+    plugin = await started(Classify, FakeEngine(labels={"stupid": [Label("hostile", 0.99)]}))
+    (mark,) = await marks(plugin, snapshot("What a stupid plan.", "plaintext"))
+    assert [fix.command for fix in mark.fixes] == ["classify.ignore_label"]
+
+
 async def test_fixes_change_settings(started: Any) -> None:
     plugin = await started(Classify, engine())
     (mark,) = await marks(plugin, snapshot("What a stupid plan.", "plaintext"))

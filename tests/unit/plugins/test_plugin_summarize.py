@@ -148,6 +148,20 @@ async def test_of_code_the_comments_are_read(started: Any) -> None:
     assert plugin.engine.calls[0].arguments["text"] == comment
 
 
+async def test_of_markdown_the_paragraphs_are_read(started: Any) -> None:
+    plugin = await started(Summarize, says("In short."))
+    text = f"# Heading\n\n{PROSE}\n\n```\ncode()\n```\n\n* An item.\n"
+    await plugin.file(Snapshot.of(text, language="markdown"), None)
+    assert plugin.engine.calls[0].arguments["text"] == f"{PROSE.strip()}\n\nAn item."
+
+
+async def test_key_sentences_are_listed(started: Any) -> None:
+    engine = FakeEngine(summary=lambda text, _: Summary("joined", "key-sentences", ((0, 4), (5, 10))))
+    plugin = await started(Summarize, engine)
+    assert await plugin.file(Snapshot.of("One. Two\nx."), None) == "One.\nTwo x"
+    assert "\n\n- One.\n- Two x\n\n" in plugin.editor.texts[0][1]
+
+
 async def test_commands_show_the_summary_and_how_it_was_made(started: Any) -> None:
     plugin = await started(Summarize, says("One.\nTwo.", "key-sentences"))
     snapshot, selected = document(f"{PROSE}|", "markdown")
