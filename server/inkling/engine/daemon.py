@@ -11,6 +11,7 @@ import asyncio
 import json
 import os
 import random
+import ssl
 import subprocess
 import sys
 import threading
@@ -33,13 +34,12 @@ def http_client(info: Info, *, read_s: float | None = None) -> Any:
     import httpx2
 
     limits = httpx2.Limits(max_connections=None, max_keepalive_connections=16)
-    # trust_env off: a proxy or a netrc of the user's has no say in talk between two of our processes.
-    if info.socket:
-        transport = httpx2.AsyncHTTPTransport(uds=info.socket, limits=limits, trust_env=False)
-        base = "http://inkling"
-    else:
-        transport = httpx2.AsyncHTTPTransport(limits=limits, trust_env=False)
-        base = f"http://127.0.0.1:{info.port}"
+    # No TLS here, so no certificates to load, which would take longer than everything else. trust_env off: a proxy or
+    # a netrc of the user's has no say in talk between two of our processes.
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    uds = info.socket or None
+    transport = httpx2.AsyncHTTPTransport(verify=tls, uds=uds, limits=limits, trust_env=False)
+    base = "http://inkling" if uds else f"http://127.0.0.1:{info.port}"
     return httpx2.AsyncClient(
         transport=transport,
         base_url=base,
@@ -63,8 +63,14 @@ async def answers(info: Info) -> bool:
 
 async def find(where: Place) -> Info | None:
     """The running engine, if one answers. Raises `InklingError("engine-version")` when it speaks another protocol."""
+    info = said(where)
+    return info if info is not None and await answers(info) else None
+
+
+def said(where: Place) -> Info | None:
+    """The engine that the info file tells of, dead or alive. Raises `InklingError("engine-version")`."""
     info = read_info(where.info)
-    if info is None or not await answers(info):
+    if info is None:
         return None
     if info.protocol != PROTOCOL_VERSION:
         raise InklingError(

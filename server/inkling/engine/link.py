@@ -84,12 +84,13 @@ class EngineLink:
         await _import_http()
         try:
             where = self._place()
+            info = daemon.said(where)
             for attempt in range(_JOIN_ATTEMPTS):
-                held = await self._hold(await daemon.find_or_start(where, self._settings))
-                if held is not None:
+                if info is not None and (held := await self._hold(info)) is not None:
                     self._pause_s = 0.0
                     return held
-                await asyncio.sleep(0.05 * attempt)  # it was just leaving: start another
+                await asyncio.sleep(0.05 * max(0, attempt - 1))  # it was just leaving: start another
+                info = await daemon.find_or_start(where, self._settings)
         except InklingError:
             # Not at every keystroke again: the next attempt waits a little longer.
             self._pause_s = min(10.0, max(0.25, 2 * self._pause_s))

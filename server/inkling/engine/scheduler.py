@@ -143,8 +143,11 @@ class Scheduler:
                 async with asyncio.timeout_at(until):
                     job = await self._submit(ticket, request.model, Task.TEXT_GENERATION, request.quantization, make)
                 while True:
-                    async with asyncio.timeout_at(until):
-                        chunk = await job.chunks.get()
+                    if job.chunks.empty():
+                        async with asyncio.timeout_at(until):
+                            chunk = await job.chunks.get()
+                    else:
+                        chunk = job.chunks.get_nowait()
                     if isinstance(chunk, InklingError):
                         raise chunk
                     if usage is not None:
