@@ -200,6 +200,28 @@ async def test_generations_of_two_clients_take_turns(monkeypatch: pytest.MonkeyP
         assert turns >= 3
 
 
+async def test_a_model_gives_way_while_another_completes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("inkling.engine.worker._GIVE_WAY_S", 30.0)
+    async with parts() as engine:
+        batch, typing = "batch?item_s=0.002", "typing?token_s=0.01"
+        await engine.classify("warm", model=batch)
+        await engine.text(request(typing, tokens=1))
+        runs = [
+            engine.scheduler.run(CLASSIFY, batch, [f"{n}"], {"top_k": n + 1}, priority=Priority.BACKGROUND)
+            for n in range(60)
+        ]
+        background = asyncio.gather(*(asyncio.ensure_future(run) for run in runs))
+        await until(lambda: len(engine.model.order) > 2)
+        wanted = request(typing, tokens=20, priority=Priority.COMPLETION)
+        async with aclosing(engine.scheduler.generate(wanted)) as chunks:
+            await anext(chunks)
+            before = len(engine.model.order)
+            assert len([chunk async for chunk in chunks]) == 19
+            assert len(engine.model.order) <= before + 1  # the step that was under way
+        await background
+        assert len(engine.model.order) == 61
+
+
 # Merging
 
 

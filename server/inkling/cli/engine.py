@@ -139,9 +139,9 @@ def _logs(args: argparse.Namespace) -> int:
     with newest.open(encoding="utf-8", errors="replace") as file:
         for line in collections.deque(file, maxlen=max(0, args.lines)):
             print(line, end="")
-        crash = newest.with_suffix(".crash")
-        if crash.is_file() and crash.stat().st_size and not args.follow:
-            print(f"\nLast crash ({crash}):\n{crash.read_text('utf-8', 'replace')}", end="")
+        for crash in (newest.with_suffix(".crashed"), newest.with_suffix(".crash")):
+            if crash.is_file() and crash.stat().st_size and not args.follow:
+                print(f"\nLast words of native code ({crash}):\n{crash.read_text('utf-8', 'replace')}", end="")
         while args.follow:
             line = file.readline()
             if line:

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import faulthandler
 import importlib
 import json
 import logging
-import logging.handlers
 import os
 import secrets
 import signal
@@ -22,9 +20,9 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext, suppress
-from pathlib import Path
 from typing import Any
 
+from inkling.engine.logs import leave_terminal, log_task_error, remove_old_logs, start_logging
 from inkling.engine.runtime import (
     BACKEND_VARIABLE,
     DEFAULT_BACKEND,
@@ -46,7 +44,6 @@ _FIRST_LEASE_S = 5.0
 
 _GRACEFUL_S = 2
 _TICK_S = 0.25
-_LOG_BYTES = 1_000_000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -152,7 +149,8 @@ class _Process:
 
     def serve(self) -> int:
         """Bind, announce, serve, clean up."""
-        self.log_problem = _start_logging(self.where.log)
+        remove_old_logs(self.where.log.parent)
+        self.log_problem = start_logging(self.where.log)
         try:
             listener = self._bind()
         except OSError as error:
@@ -223,6 +221,7 @@ class _Process:
         )
         server = _uvicorn_server(app, accepting)
         loop = asyncio.get_running_loop()
+        loop.set_exception_handler(log_task_error)
         for name in ("SIGTERM", "SIGINT", "SIGHUP"):
             if hasattr(signal, name):
                 with suppress(NotImplementedError):
@@ -231,7 +230,7 @@ class _Process:
         ready = asyncio.create_task(accepting.wait())
         await asyncio.wait({serving, ready}, return_when=asyncio.FIRST_COMPLETED)
         _say({"ready": True, "pid": info.pid})
-        _leave_terminal(self.where.log.with_suffix(".crash"))
+        leave_terminal(self.where.log.with_suffix(".crash"))
         log.info("serving as process %d", info.pid)
         why = await self._until_unneeded(stopping, serving, hub)
         log.info("leaving: %s", why)
@@ -319,47 +318,6 @@ def backend_factory(settings: EngineSettings) -> Callable[[], Any]:
             ) from error
 
     return create
-
-
-def _start_logging(path: Path) -> str:
-    """Log to a rotating file; a full or read-only disk costs the log, not the engine. Returns what went wrong."""
-    logging.raiseExceptions = False
-    root = logging.getLogger()
-    root.setLevel(logging.INFO)
-    for noisy in ("httpx2", "httpcore2", "uvicorn", "asyncio", "filelock"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
-    logging.captureWarnings(True)
-    threading.excepthook = _log_thread_error
-    problem = ""
-    handler: logging.Handler
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handler = logging.handlers.RotatingFileHandler(path, maxBytes=_LOG_BYTES, backupCount=2, encoding="utf-8")
-    except OSError as error:
-        problem = f"no log is written: {path}: {error.strerror}"
-        handler = logging.NullHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    root.addHandler(handler)
-    return problem
-
-
-def _log_thread_error(args: threading.ExceptHookArgs) -> None:
-    # Type only: an exception's words may hold the user's text.
-    log.error("%s in thread %s", args.exc_type.__name__, args.thread.name if args.thread else "?")
-
-
-def _leave_terminal(crash_file: Path) -> None:
-    """From here on only a crash of native code writes to standard error: keep the last one's traceback."""
-    try:
-        target = os.open(crash_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    except OSError:
-        target = os.open(os.devnull, os.O_WRONLY)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os.dup2(target, 1)
-    os.dup2(target, 2)
-    os.close(target)
-    faulthandler.enable()
 
 
 def main(argv: Sequence[str] | None = None) -> int:

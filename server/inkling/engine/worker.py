@@ -20,6 +20,9 @@ log = logging.getLogger(__name__)
 _TURN_S = 0.25
 """A generation that others of its priority wait for keeps its turn this long."""
 
+_GIVE_WAY_S = 0.5
+"""Work waits at most this long for more urgent work on another model, before each of its turns."""
+
 _MEASURE_S = 1.0
 """A model's size is asked for this often: caches of prefixes grow and shrink."""
 
@@ -75,14 +78,14 @@ class Yielding:
             self._running[priority] -= 1
             self._changed.notify_all()
 
-    def give_way(self, priority: int, at_most_s: float = 0.5) -> None:
+    def give_way(self, priority: int) -> None:
         """Wait until nothing more urgent runs on another model; bounded, so that nothing starves."""
 
         def free() -> bool:
             return not any(count for other, count in self._running.items() if other < priority)
 
         with self._changed:
-            self._changed.wait_for(free, at_most_s)
+            self._changed.wait_for(free, _GIVE_WAY_S)
 
 
 class ModelWorker:
