@@ -41,6 +41,7 @@ from inkling.text.position import Position, Range
 from inkling.text.segments import Segment, SegmentKind, block_at, segments, sentences
 from inkling.text.snapshot import Snapshot
 from inkling.text.syntax import Scope, scope_at
+from inkling.text.token_span import TokenSpan
 
 API_VERSION = 1
 """Grows when a plugin written for the previous number could break."""
@@ -176,17 +177,6 @@ class Editor(Protocol):
     def documents(self) -> Sequence[Snapshot]:
         """The other open documents, most recently used first."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class TokenSpan:
-    """One token: its id, its piece as the vocabulary spells it, and its code-point offsets in the document."""
-
-    id: int
-    piece: str
-    start: int
-    end: int
-    special: bool = False
 
 
 class Tokens(Protocol):

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-
-from tree_sitter import Node
+from typing import TYPE_CHECKING
 
 from inkling.text.clean import clean_lines
 from inkling.text.code import make, merge_comments, paragraph_spans, scanner
@@ -14,6 +13,9 @@ from inkling.text.lines import line_spans
 from inkling.text.position import Position
 from inkling.text.segment import Segment, SegmentKind, Span, assemble
 from inkling.text.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from tree_sitter import Node
 
 REACH = 32 * 1024
 """Code points looked at on each side of the cursor where there is no tree."""

@@ -1,7 +1,7 @@
 """Syntax trees, parsed on first need and re-parsed only where the text changed.
 
-The grammar of a language is imported when its first document is asked about. Trees are kept per snapshot without
-keeping the snapshot alive, and the latest one of each document seeds the next parse.
+tree-sitter and a language's grammar are imported when its first document is asked about. Trees are kept per snapshot
+without keeping the snapshot alive, and the latest one of each document seeds the next parse.
 """
 
 from __future__ import annotations
@@ -9,14 +9,16 @@ from __future__ import annotations
 import importlib
 from collections import OrderedDict
 from functools import cache
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
-
-from tree_sitter import Language, Node, Parser, Point, Query, QueryCursor, Tree
 
 from inkling.text.languages import GRAMMARS
 from inkling.text.rope import Rope, difference
 from inkling.text.segment import Span
 from inkling.text.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from tree_sitter import Language, Node, Point, Query, Tree
 
 PARSE_LIMIT = 512 * 1024
 """Code points above which a document gets no tree: parsing it would hold up the event loop."""
@@ -50,6 +52,8 @@ class SyntaxTree:
 
     def captures(self) -> dict[str, list[Node]]:
         """All nodes worth knowing, by what they are: comment, string, docstring, function, class."""
+        from tree_sitter import QueryCursor
+
         return QueryCursor(_query(self.language)).captures(self.tree.root_node)
 
 
@@ -65,6 +69,8 @@ def parse(snapshot: Snapshot) -> SyntaxTree | None:
 
 
 def _parse(snapshot: Snapshot) -> SyntaxTree:
+    from tree_sitter import Parser
+
     key = snapshot.uri, snapshot.language
     old = _latest.pop(key, None)
     text = snapshot.text
@@ -95,18 +101,24 @@ def _edited(tree: Tree, old: Rope, new: Rope) -> Tree:
 
 def _point(rope: Rope, offset: int) -> Point:
     """Row and byte column as tree-sitter counts them: rows end at `\\n` only."""
+    from tree_sitter import Point
+
     before = rope.slice(0, offset)
     return Point(before.count("\n"), len(before[before.rfind("\n") + 1 :].encode("utf-8", "surrogatepass")))
 
 
 @cache
 def _language(name: str) -> Language:
+    from tree_sitter import Language
+
     grammar = GRAMMARS[name]
     return Language(getattr(importlib.import_module(grammar.module), grammar.factory)())
 
 
 @cache
 def _query(name: str) -> Query:
+    from tree_sitter import Query
+
     grammar = GRAMMARS[name]
     groups = {
         "comment": grammar.comments,

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-
-from tree_sitter import Node
+from typing import TYPE_CHECKING
 
 from inkling.text.block import window
 from inkling.text.code import inside_string, scanner
@@ -12,6 +11,9 @@ from inkling.text.grammar import SyntaxTree, parse
 from inkling.text.languages import GRAMMARS, SYNTAXES
 from inkling.text.position import Position
 from inkling.text.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from tree_sitter import Node
 
 
 class Scope(StrEnum):

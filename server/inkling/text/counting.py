@@ -1,0 +1,236 @@
+"""Exact token counts of a rope under one tokenizer, at the cost of the edit.
+
+Each node of the rope remembers the count of the tokens between the first and the last safe cut in it, and the text
+before and after them, whose tokens depend on the neighbours. An edit makes a handful of new nodes; all else is reused.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from functools import lru_cache
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from inkling.text.boundaries import Boundaries, boundaries
+from inkling.text.rope import Branch, Leaf, Node, Rope, without_surrogates
+from inkling.text.token_span import TokenSpan
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+LONGEST_PART = 64 * 1024
+"""Code points without a safe cut above which a text counts as having none."""
+BATCH = 256
+"""Leaves tokenized in one call, with the interpreter free for other threads: about 0.1 s."""
+
+
+class Part(NamedTuple):
+    """A text between two places in a document: its tokens from the first safe cut to the last, and what lies outside.
+
+    `tail` is None, and `head` the whole text, where there is no safe cut.
+    """
+
+    head: str
+    tokens: int
+    tail: str | None
+
+
+class Unsplittable(Exception):
+    """The text has a stretch of `LONGEST_PART` without a safe cut."""
+
+
+class Counter:
+    """A tokenizer and its safe cuts; the algebra that ropes fold. Counts leave out what a template adds."""
+
+    def __init__(self, tokenizer_json: str) -> None:
+        from tokenizers import Tokenizer
+
+        spec: dict[str, Any] = json.loads(tokenizer_json)
+        # counts and offsets of the bare text: no template, no trimming of offsets, no cutting off, no dropout
+        spec.update(truncation=None, padding=None, post_processor=None)
+        if "dropout" in spec["model"]:
+            spec["model"]["dropout"] = None
+        self.tokenizer: Tokenizer = Tokenizer.from_str(json.dumps(spec, ensure_ascii=False))
+        added = self.tokenizer.get_added_tokens_decoder()
+        self._special = frozenset(number for number, token in added.items() if token.special)
+        self.boundaries = boundaries(json.loads(self.tokenizer.to_str()), self._normalize)
+        self._prepare_guards()
+        self.between = lru_cache(maxsize=65536)(self._between)
+        if self.boundaries.pattern is not None and not self._check([token.content for token in added.values()]):
+            self.boundaries = Boundaries(reason="its parts did not add up in a self-check")
+
+    def count(self, text: str) -> int:
+        """Tokens of a text by itself."""
+        return len(self.tokenizer.encode_batch_fast([without_surrogates(text)], add_special_tokens=False)[0])
+
+    def count_rope(self, rope: Rope) -> int:
+        """Tokens of a whole rope. Raises `Unsplittable`; needs boundaries."""
+        part = rope.fold(self)
+        if part.tail is None:
+            return self.count(part.head)
+        return self._first(part.head) + part.tokens + self._last(part.tail)
+
+    def is_cheap(self, rope: Rope) -> bool:
+        """Whether a count touches so few new nodes that it takes less than about a millisecond."""
+        leaves, nodes, stack = 0, 0, [rope.root]
+        while stack and leaves <= 2 and nodes <= 64:
+            node = stack.pop()
+            if node.memo is not None and self in node.memo:
+                continue
+            nodes += 1
+            if isinstance(node, Branch):
+                stack += (node.left, node.right)
+            else:
+                leaves += 1
+        return leaves <= 2 and nodes <= 64
+
+    def cold_leaves(self, rope: Rope) -> Iterator[Leaf]:
+        """The leaves that no fold has seen yet."""
+        stack: list[Node] = [rope.root]
+        while stack:
+            node = stack.pop()
+            if node.memo is not None and self in node.memo:
+                continue
+            if isinstance(node, Branch):
+                stack += (node.right, node.left)
+            else:
+                yield node
+
+    def warm(self, leaves: list[Leaf]) -> None:
+        """Count several leaves in one call that lets other threads run."""
+        split = [self._split(leaf.text) for leaf in leaves]
+        middles = self._encode_all([middle for _, middle, tail in split if tail is not None])
+        for leaf, (head, _, tail) in zip(leaves, split, strict=True):
+            memo = leaf.memo = leaf.memo or {}
+            memo[self] = Part(head, next(middles) if tail is not None else 0, tail)
+
+    def leaf(self, text: str) -> Part:
+        """The algebra: a leaf."""
+        head, middle, tail = self._split(text)
+        return Part(head, self._between(middle) if middle else 0, tail)
+
+    def join(self, left: Part, right: Part) -> Part:
+        """The algebra: two neighbours."""
+        if left.tail is not None and right.tail is not None:
+            return Part(left.head, left.tokens + self.between(left.tail + right.head) + right.tokens, right.tail)
+        if left.tail is not None:
+            head, count, tail = self.leaf(left.tail + right.head)
+            if tail is None:
+                return Part(left.head, left.tokens, head)
+            return Part(left.head, left.tokens + self.between(head) + count, tail)
+        head, count, tail = self.leaf(left.head + right.head)
+        if right.tail is None:
+            return Part(head, count, tail)
+        if tail is None:
+            return Part(head, right.tokens, right.tail)
+        return Part(head, count + self.between(tail) + right.tokens, right.tail)
+
+    def token_at(self, rope: Rope, offset: int) -> TokenSpan | None:
+        """The token that covers the character at `offset`; None in white space that no token covers, or at the end."""
+        if not 0 <= offset < len(rope):
+            return None
+        start, text = self._around(rope, offset)
+        guard = self._guard(text) if start else ""
+        encoding = self.tokenizer.encode(guard + text, add_special_tokens=False)
+        base = start - len(guard)
+        for number, piece, (first, last) in zip(encoding.ids, encoding.tokens, encoding.offsets, strict=True):
+            if first <= offset - base < last and base + last > start:
+                return TokenSpan(number, piece, max(base + first, start), base + last, number in self._special)
+        return None
+
+    def _around(self, rope: Rope, offset: int) -> tuple[int, str]:
+        """The text between the nearest safe cuts around an offset, and where it starts."""
+        reach = 256
+        pattern = self.boundaries.pattern
+        while True:
+            low, high = max(0, offset - reach), min(len(rope), offset + reach)
+            text = without_surrogates(rope.slice(low, high))
+            whole = low == 0 and high == len(rope)
+            if pattern is None and not whole:
+                reach = len(rope)
+                continue
+            cuts = [low + m.start() for m in pattern.finditer(text)] if pattern is not None else []
+            start = max((cut for cut in cuts if cut <= offset), default=0 if low == 0 else None)
+            end = min((cut for cut in cuts if cut > offset), default=len(rope) if high == len(rope) else None)
+            if start is not None and end is not None:
+                return start, text[start - low : end - low]
+            reach *= 4
+
+    def _split(self, text: str) -> tuple[str, str, str | None]:
+        """What lies before, between and after the safe cuts in a text."""
+        text = without_surrogates(text)
+        assert self.boundaries.pattern is not None
+        cuts = [match.start() for match in self.boundaries.pattern.finditer(text)]
+        if not cuts:
+            if len(text) > LONGEST_PART:
+                raise Unsplittable
+            return text, "", None
+        return text[: cuts[0]], text[cuts[0] : cuts[-1]], text[cuts[-1] :]
+
+    def _prepare_guards(self) -> None:
+        """Texts put around a part to keep it from effects at the ends of a text, and their own counts."""
+        found = self.boundaries
+        self._end = " a" if found.end_effect else ""
+        self._starts = ("a", "a\n") if found.start_effect else ("", "")
+        self._start_counts = {start: self.count(start) for start in self._starts}
+        self._both_counts = {start: self.count(start + self._end) for start in self._starts}
+        self._end_count = self._both_counts[self._starts[0]] - self._start_counts[self._starts[0]]
+
+    def _guard(self, part: str) -> str:
+        return self._starts[1 if self.boundaries.line and part[:1] not in "\r\n\t " else 0]
+
+    def _between(self, part: str) -> int:
+        """Tokens of a part that has a safe cut at both ends."""
+        if not part:
+            return 0
+        guard = self._guard(part)
+        return self.count(guard + part + self._end) - self._both_counts[guard]
+
+    def _first(self, part: str) -> int:
+        return self.count(part + self._end) - self._end_count if part else 0
+
+    def _last(self, part: str) -> int:
+        guard = self._guard(part)
+        return self.count(guard + part) - self._start_counts[guard] if part else 0
+
+    def _encode_all(self, parts: list[str]) -> Iterator[int]:
+        guards = [self._guard(part) for part in parts]
+        guarded = [guard + part + self._end for guard, part in zip(guards, parts, strict=True)]
+        encodings = self.tokenizer.encode_batch_fast(guarded, add_special_tokens=False) if guarded else []
+        for part, guard, encoding in zip(parts, guards, encodings, strict=True):
+            yield len(encoding) - self._both_counts[guard] if part else 0
+
+    def _normalize(self, text: str) -> str:
+        normalizer = self.tokenizer.normalizer
+        normalized: str = text if normalizer is None else normalizer.normalize_str(text)
+        return normalized
+
+    def _check(self, added: list[str]) -> bool:
+        """Try every cut of texts made to be hard: no text may count differently for being cut."""
+        import random
+
+        pick = random.Random(0)  # noqa: S311 - reproducible, not secret
+        pieces = [*_HARD, *pick.sample(added, min(len(added), 24))]
+        pattern = self.boundaries.pattern
+        assert pattern is not None
+        for _ in range(12):
+            text = "".join(pick.choices(pieces, k=60))
+            cuts = [match.start() for match in pattern.finditer(text)]
+            if not cuts:
+                continue
+            parts = [text[start:end] for start, end in pairwise(cuts)]
+            total = self._first(text[: cuts[0]]) + sum(self._encode_all(parts)) + self._last(text[cuts[-1] :])
+            if total != self.count(text):
+                return False
+        return True
+
+
+_HARD = (
+    "a", "Word", " the", "x1", "12345", "é", "naïve", "日本語", "。", "\U0001f600",
+    "\U0001f469\u200d\U0001f469\u200d\U0001f467", " ", "  ", "    ", "\t", "\n", "\n\n", "\r\n", "\r", " \n",
+    "\n ", "\n    ", ";\n", "{\n", ")\n\n  ", "'s", "'", '"', "(", ")", "...", "--", "_", "->", "==", "\xa0",
+    "\u3000", "\u200b", "e\u0301", "don't", "I'll", "``", "''", "\u2028", "\x0c", "\x1c", "\x85", "ﬁ", "①",
+    "İ", "ß", "▁", "Ġ", "<", ">", "|", "/", "//", "#", "http://a.b",
+)  # fmt: skip
+"""Pieces of text around which tokenizers differ."""
