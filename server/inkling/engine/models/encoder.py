@@ -97,11 +97,14 @@ def _tokenizer() -> Tokenizer:
     return raw
 
 
-def tokenize(texts: Sequence[str], max_length: int = 256) -> list[Encoding]:
-    """Encode texts to at most `max_length` tokens each, `[CLS]` and `[SEP]` included."""
+def tokenize(texts: Sequence[str], max_length: int = 256, stride: int = 0) -> list[Encoding]:
+    """Encode texts to at most `max_length` tokens each, `[CLS]` and `[SEP]` included.
+
+    What is cut off hangs on as `encoding.overflowing`, in windows that overlap by `stride` tokens.
+    """
     encodings = _tokenizer().encode_batch(list(texts), add_special_tokens=False)
     for encoding in encodings:
-        encoding.truncate(max_length - 2)
+        encoding.truncate(max_length - 2, stride=stride)
     return [_tokenizer().post_process(encoding) for encoding in encodings]
 
 
@@ -222,17 +225,39 @@ class EncoderHead(nn.Module):
         return result
 
     def spans(self, texts: Sequence[str]) -> list[list[Entity]]:
-        """Entities per text in reading order, without label `O` and scores under the label's threshold."""
-        encodings = tokenize(texts, self.max_length)
+        """Entities per text in reading order, without label `O` and scores under the label's threshold.
+
+        A text longer than `max_length` is read in windows that overlap by an eighth.
+        """
+        windows: list[Encoding] = []
+        owners: list[int] = []
+        for index, encoding in enumerate(tokenize(texts, self.max_length, stride=self.max_length // 8)):
+            parts = [encoding, *encoding.overflowing]
+            windows += parts
+            owners += [index] * len(parts)
+        found: list[list[Entity]] = [[] for _ in windows]
+        for window, logits in self._logits(windows):
+            scores = logits[: len(windows[window])].softmax(-1).numpy()
+            found[window] = decode_spans(windows[window], scores, self.labels)
         result: list[list[Entity]] = [[] for _ in texts]
-        for index, logits in self._logits(encodings):
-            scores = logits[: len(encodings[index])].softmax(-1).numpy()
-            result[index] = [
-                span
-                for span in decode_spans(encodings[index], scores, self.labels)
-                if span.score >= self.thresholds.get(span.label, 0.5)
-            ]
+        for index, entities in zip(owners, found, strict=True):
+            shown = [entity for entity in entities if entity.score >= self.thresholds.get(entity.label, 0.5)]
+            result[index] = join_windows(result[index], shown)
         return result
+
+
+def join_windows(left: list[Entity], right: list[Entity]) -> list[Entity]:
+    """Entities of two overlapping windows: an entity that both saw is one, from its start to its end."""
+    joined = list(left)
+    for entity in right:
+        same = next((e for e in joined if e.label == entity.label and e.end >= entity.start), None)
+        if same:
+            joined.remove(same)
+            start, end = min(same.start, entity.start), max(same.end, entity.end)
+            entity = Entity(entity.label, max(same.score, entity.score), start, end)
+        if all(entity.start >= other.end or entity.end <= other.start for other in joined):
+            joined.append(entity)
+    return sorted(joined, key=lambda entity: entity.start)
 
 
 def decode_spans(encoding: Encoding, scores: NDArray[np.float32], labels: Sequence[str]) -> list[Entity]:

@@ -1,0 +1,121 @@
+"""The classifier recipe: read, split by topic, train, calibrate, judge on the held-out set, save, write the card.
+
+The temperature and thresholds come from out-of-fold predictions: models trained on some topics, asked about
+others, as a user's text is about others too. The held-out set takes part in nothing but the judgement.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.numpy import load_file, save_file
+
+from inkling.training import classifier_card
+from inkling.training.classifier_metrics import fit_temperature, fit_thresholds, softmax
+from inkling.training.classifier_model import IGNORED
+from inkling.training.classifier_recipe import ClassifierRecipe
+from inkling.training.classifier_run import fit, predict
+from inkling.training.data_comments import weak_examples
+from inkling.training.data_labelled import DataError, Example, read_examples
+from inkling.training.errors import TrainingError
+from inkling.training.recipe import fingerprint, load_recipe
+
+
+def train_from_recipe(recipe_path: Path, out: Path | None = None, overrides: Mapping[str, str] | None = None) -> Path:
+    """Run a classifier recipe and return the model folder, ready for the engine.
+
+    Run again after an interruption, it goes on where it was; the result is the same. Raises TrainingError.
+    """
+    recipe = load_recipe(recipe_path, ClassifierRecipe, overrides)
+    folder = out or recipe.out
+    if folder is None:
+        raise TrainingError(f"{recipe_path}: no place for the result. Give --out FOLDER, or set out.")
+    examples = read_examples(recipe.train, recipe.labels, entities=recipe.entities)
+    heldout = read_examples(recipe.heldout, recipe.labels, entities=recipe.entities) if recipe.heldout else []
+    if leaked := {example.text for example in examples} & {example.text for example in heldout}:
+        raise DataError(f"{recipe.heldout[0]}: {len(leaked)} of its texts are also in the training data.")
+    weak_train, weak_heldout = weak_examples(recipe.weak, recipe.seed) if recipe.weak else ([], [])
+    examples += weak_train
+
+    work = folder / "run"
+    _claim(work, fingerprint(recipe, ignore=("out", "card")))
+    temperature, thresholds = calibrate(recipe, examples, work)
+    body = fit(recipe, examples, work / "final")
+    judged = {"written": heldout, "real comments, held out by package": weak_heldout}
+    report = {
+        name: classifier_card.judge(recipe, body, part, examples, temperature) for name, part in judged.items() if part
+    }
+    body.save(folder, temperature, thresholds)
+    classifier_card.write(recipe, folder, report, examples, temperature, thresholds)
+    shutil.rmtree(work)
+    return folder
+
+
+def calibrate(recipe: ClassifierRecipe, examples: Sequence[Example], work: Path) -> tuple[float, dict[str, float]]:
+    """(temperature, threshold per label) from out-of-fold logits, which are kept in `work` until the end."""
+    parts = deal_topics(examples, recipe.calibration.folds, recipe.seed)
+    logits, truth = [], []
+    for number, part in enumerate(parts[: recipe.calibration.runs]):
+        kept = work / f"fold-{number}.safetensors"
+        if not kept.exists():
+            rest = [examples[i] for other in parts if other is not part for i in other]
+            body = fit(recipe, rest, work / f"fold-{number}")
+            pairs = predict(body, [examples[i] for i in part], recipe)
+            arrays = {"logits": np.concatenate([p[0] for p in pairs])}
+            arrays["truth"] = np.concatenate([p[1] for p in pairs]).astype(np.int64)
+            save_file(arrays, kept.with_suffix(".draft"))
+            kept.with_suffix(".draft").replace(kept)
+            shutil.rmtree(work / f"fold-{number}", ignore_errors=True)
+        fold = load_file(kept)
+        known = fold["truth"] != IGNORED
+        logits.append(fold["logits"][known])
+        truth.append(fold["truth"][known])
+    all_logits, all_truth = np.concatenate(logits), np.concatenate(truth)
+    temperature = fit_temperature(all_truth, all_logits)
+    probabilities = softmax(all_logits / temperature)
+    thresholds = fit_thresholds(all_truth, probabilities, recipe.labels, recipe.calibration.precision)
+    thresholds.pop("O", None)
+    return temperature, thresholds
+
+
+def deal_topics(examples: Sequence[Example], folds: int, seed: int) -> list[list[int]]:
+    """Deal indices into `folds` parts of about one size such that no topic is in two parts.
+
+    Examples without a topic are topics of their own. Raises DataError when there are fewer topics than parts.
+    """
+    topics: dict[str, list[int]] = {}
+    for index, example in enumerate(examples):
+        topics.setdefault(example.topic or f"#{index}", []).append(index)
+    if len(topics) < folds:
+        raise DataError(
+            f"{len(topics)} topics cannot be dealt into {folds} parts: lower calibration.folds, add topics, "
+            "or leave topic out to split by single texts."
+        )
+    groups = list(topics.values())
+    random.Random(seed).shuffle(groups)  # noqa: S311 - a split, not a secret
+    parts: list[list[int]] = [[] for _ in range(folds)]
+    for group in sorted(groups, key=len, reverse=True):
+        min(parts, key=len).extend(group)
+    return [sorted(part) for part in parts]
+
+
+def _claim(work: Path, mark: str) -> None:
+    """Make the run's folder, or check that what is there was made by the same recipe."""
+    state = work / "recipe.json"
+    if state.exists():
+        if json.loads(state.read_text("utf-8"))["fingerprint"] != mark:
+            raise TrainingError(
+                f"{work}: an unfinished run of another recipe. Delete that folder, or give another --out."
+            )
+        return
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+        state.write_text(json.dumps({"fingerprint": mark, "torch": torch.__version__}), encoding="utf-8")
+    except OSError as error:
+        raise TrainingError(f"{work}: cannot be written: {error.strerror}.") from error

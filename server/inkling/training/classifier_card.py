@@ -1,0 +1,180 @@
+"""Judge a classifier on held-out text beside a TF-IDF baseline, and write its model card."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inkling.engine.models.encoder import ENCODER_SHA256, decode_spans
+from inkling.training.card import ModelCard, Result
+from inkling.training.classifier_metrics import (
+    calibration_error,
+    confusion,
+    confusion_markdown,
+    macro_f1,
+    reliability,
+    reliability_markdown,
+    roc_auc,
+    softmax,
+)
+from inkling.training.classifier_model import IGNORED, AdapterBody, FullBody
+from inkling.training.classifier_recipe import ClassifierRecipe
+from inkling.training.classifier_run import EncodedExamples, predict
+from inkling.training.data_baseline import available, text_baseline, token_baseline
+from inkling.training.data_labelled import Example, label_counts
+
+BASELINE = "TF-IDF + logistic"
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Figures on one held-out set, and the tables behind them."""
+
+    results: list[Result]
+    tables: dict[str, str] = field(default_factory=dict)
+
+
+def judge(
+    recipe: ClassifierRecipe,
+    body: AdapterBody | FullBody,
+    heldout: Sequence[Example],
+    train: Sequence[Example],
+    temperature: float,
+) -> Judgement:
+    """Measure on `heldout`; the baseline is fitted on the same `train`, where scikit-learn is installed."""
+    pairs = predict(body, heldout, recipe)
+    probabilities = softmax(np.concatenate([logits for logits, _ in pairs]) / temperature)
+    truth = np.concatenate([truth for _, truth in pairs])
+    if recipe.entities:
+        return _judge_entities(recipe, body, heldout, train, probabilities, truth)
+    other = text_baseline(train, heldout, recipe.labels) if available() else None
+    return judge_texts(recipe.labels, truth, probabilities, other)
+
+
+def judge_texts(
+    labels: Sequence[str],
+    truth: NDArray[np.integer],
+    probabilities: NDArray[np.floating],
+    baseline: NDArray[np.floating] | None = None,
+) -> Judgement:
+    """Figures of a text classifier from its probabilities [n, labels] and the truth [n]."""
+    measures: dict[str, Callable[[NDArray[np.floating]], float]] = {
+        "macro-F1": lambda scores: macro_f1(truth, scores.argmax(1), len(labels)),
+        "accuracy": lambda scores: float((scores.argmax(1) == truth).mean()),
+        "calibration error": lambda scores: calibration_error(truth, scores),
+    }
+    if len(labels) == 2:  # the first label is the one that a user is warned of
+        measures["ROC AUC"] = lambda scores: roc_auc((truth == 0).astype(int), scores[:, 0])
+    results = [
+        Result(name, measure(probabilities), "", BASELINE, None if baseline is None else measure(baseline))
+        for name, measure in measures.items()
+    ]
+    tables = {
+        "Confusion": confusion_markdown(confusion(truth, probabilities.argmax(1), len(labels)), labels),
+        "Reliability": reliability_markdown(reliability(truth, probabilities)),
+    }
+    return Judgement(results, tables)
+
+
+def _judge_entities(
+    recipe: ClassifierRecipe,
+    body: AdapterBody | FullBody,
+    heldout: Sequence[Example],
+    train: Sequence[Example],
+    probabilities: NDArray[np.floating],
+    truth: NDArray[np.integer],
+) -> Judgement:
+    data = EncodedExamples(heldout, body, recipe)
+    ends = np.cumsum([len(encoding) for encoding in data.encodings])[:-1]
+    found = [
+        {(entity.start, entity.end, entity.label) for entity in decode_spans(encoding, scores, recipe.labels)}
+        for encoding, scores in zip(data.encodings, np.split(probabilities, ends), strict=True)
+    ]
+    table, exact = entity_table([set(example.entities) for example in heldout], found, recipe.labels[1:])
+    known = truth != IGNORED
+    truth, probabilities = truth[known], probabilities[known]
+    other = None
+    if available():
+        sides = ((train, EncodedExamples(train, body, recipe)), (heldout, data))
+        items = [
+            list(zip([example.text for example in side], encoded.encodings, encoded.labels, strict=True))
+            for side, encoded in sides
+        ]
+        other = macro_f1(truth, token_baseline(*items, len(recipe.labels)).argmax(1), len(recipe.labels))
+    results = [
+        Result(
+            "macro-F1 over tokens",
+            macro_f1(truth, probabilities.argmax(1), len(recipe.labels)),
+            "",
+            BASELINE,
+            other,
+        ),
+        Result("macro-F1 over exact entities", exact),
+        Result("calibration error over tokens", calibration_error(truth, probabilities)),
+    ]
+    tables = {"Entities": table, "Reliability": reliability_markdown(reliability(truth, probabilities))}
+    return Judgement(results, tables)
+
+
+def entity_table(
+    truth: Sequence[set[tuple[int, int, str]]], found: Sequence[set[tuple[int, int, str]]], labels: Sequence[str]
+) -> tuple[str, float]:
+    """(Markdown with precision, recall and F1 per label over exact spans, their macro-F1)."""
+    lines = ["| entity | in the text | found | right | precision | recall | F1 |", "|---|---|---|---|---|---|---|"]
+    scores = []
+    for label in labels:
+        want = sum(span[2] == label for spans in truth for span in spans)
+        got = sum(span[2] == label for spans in found for span in spans)
+        right = sum(span[2] == label for expected, spans in zip(truth, found, strict=True) for span in expected & spans)
+        if want + got:
+            scores.append(2 * right / (want + got))
+            figures = f"{right / max(1, got):.2f} | {right / max(1, want):.2f} | {scores[-1]:.2f}"
+            lines.append(f"| {label} | {want} | {got} | {right} | {figures} |")
+    return "\n".join(lines), float(np.mean(scores)) if scores else 0.0
+
+
+def write(
+    recipe: ClassifierRecipe,
+    folder: Path,
+    judged: Mapping[str, Judgement],
+    train: Sequence[Example],
+    temperature: float,
+    thresholds: Mapping[str, float],
+) -> Path:
+    """Write `README.md` in the model's folder."""
+    results, sections = [], {}
+    for name, judgement in judged.items():
+        results += [replace(result, name=f"{result.name} ({name})") for result in judgement.results]
+        for title, table in judgement.tables.items():
+            sections[f"{title} ({name})"] = table
+    counts = label_counts(train, entities=recipe.entities)
+    size = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    tune = recipe.tune
+    return ModelCard(
+        name=recipe.card.title,
+        task=recipe.task,
+        summary=recipe.card.summary,
+        limits=recipe.card.limits,
+        languages=recipe.card.languages,
+        tags=["classifier", tune.method],
+        base_model="sentence-transformers/all-MiniLM-L6-v2" if tune.method != "full" else None,
+        training={
+            "encoder sha256": f"`{ENCODER_SHA256[:16]}…`" if tune.method != "full" else recipe.encoder,
+            "trained": tune.method + (f", rank {tune.rank}" if tune.method == "lora" else ""),
+            "file": f"{size / 1000:.0f} kB",
+            "epochs, batch": f"{tune.epochs}, {tune.batch_size}",
+            "learning rate (head)": f"{tune.learning_rate:g} ({tune.head_learning_rate:g})",
+            "seed": recipe.seed,
+            "examples": ", ".join(f"{label} {counts[label]}" for label in recipe.labels if counts[label]),
+            "temperature": f"{temperature:.3f}",
+            f"thresholds (right {recipe.calibration.precision:.0%} of the time on unseen topics)": ", ".join(
+                f"{label} {value:.2f}" for label, value in thresholds.items()
+            ),
+        },
+        results=results,
+        sections={**sections, "Data": recipe.card.data},
+    ).write(folder)

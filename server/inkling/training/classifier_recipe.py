@@ -1,0 +1,112 @@
+"""The settings of a classifier recipe, as in `models/recipes/tone.toml`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from inkling.engine.models.encoder import ENCODER_ID, encoder_folder
+from inkling.training.classifier_model import Task
+
+
+@dataclass(frozen=True)
+class Tune:
+    """What is trained, and how long."""
+
+    method: Literal["bias-and-norm", "lora", "full"] = "bias-and-norm"
+    rank: int = 4
+    epochs: int = 8
+    max_steps: int = -1
+    """Stops earlier than the epochs say when above 0."""
+    batch_size: int = 32
+    learning_rate: float = 2e-3
+    head_learning_rate: float = 5e-3
+    weight_decay: float = 0.01
+    label_smoothing: float = 0.0
+    max_length: int = 128
+    swap_entities: int = 0
+    """Copies of each example with its entities replaced by others of the same label."""
+
+    def __post_init__(self) -> None:
+        if min(self.epochs, self.batch_size, self.rank) < 1:
+            raise ValueError("epochs, batch_size and rank must be at least 1.")
+        if not 8 <= self.max_length <= 512:
+            raise ValueError("max_length must be 8 to 512 tokens.")
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How the temperature and the thresholds are found: on topics that the model has not seen."""
+
+    folds: int = 5
+    """The examples' topics are dealt into this many parts."""
+    runs: int = 5
+    """For so many of the parts a model is trained on the other parts and asked about this one."""
+    precision: float = 0.9
+    """A label's threshold is where it is right this often."""
+
+    def __post_init__(self) -> None:
+        if self.folds < 2 or not 1 <= self.runs <= self.folds:
+            raise ValueError("folds must be at least 2, and runs 1 to folds.")
+
+
+@dataclass(frozen=True)
+class WeakComments:
+    """Comments of installed packages, labelled by the markers they carried (see `data_comments`)."""
+
+    packages: tuple[str, ...]
+    """Distributions to read; `stdlib` is Python's own library."""
+    heldout_packages: tuple[str, ...]
+    positive: str
+    negative: str
+    ratio: float = 1.5
+    """Negatives per positive."""
+    weight: float = 0.5
+
+
+@dataclass(frozen=True)
+class Card:
+    """What the model card says and no run can measure."""
+
+    title: str
+    summary: str
+    limits: str
+    data: str
+    languages: tuple[str, ...] = ("en",)
+
+
+@dataclass(frozen=True)
+class ClassifierRecipe:
+    """One classifier: what it tells apart, from which data, on which encoder."""
+
+    name: str
+    task: Task
+    labels: tuple[str, ...]
+    train: tuple[Path, ...]
+    card: Card
+    heldout: tuple[Path, ...] = ()
+    weak: WeakComments | None = None
+    encoder: str = ENCODER_ID
+    tune: Tune = field(default_factory=Tune)
+    calibration: Calibration = field(default_factory=Calibration)
+    out: Path | None = None
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        if len(set(self.labels)) != len(self.labels) or len(self.labels) < 2:
+            raise ValueError("labels must be at least two different names.")
+        if self.task == "token-classification" and self.labels[0] != "O":
+            raise ValueError('labels must start with "O", the label of all other tokens.')
+        if self.encoder != ENCODER_ID and self.tune.method != "full":
+            raise ValueError(f'tune.method must be "full" for an encoder other than {ENCODER_ID}.')
+
+    @property
+    def encoder_folder(self) -> Path:
+        """Where the encoder's files are."""
+        return encoder_folder() if self.encoder == ENCODER_ID else Path(self.encoder)
+
+    @property
+    def entities(self) -> bool:
+        """Whether examples label spans rather than whole texts."""
+        return self.task == "token-classification"
