@@ -100,7 +100,7 @@ class Configuration:
 
 
 class Exclusion:
-    """Which documents no plugin ever sees, by the setting `server.exclude`."""
+    """Which documents no plugin ever sees, by the settings `server.exclude` and `server.secret_files`."""
 
     def __init__(self, patterns: Sequence[str]) -> None:
         self._patterns = tuple(patterns)

@@ -7,7 +7,7 @@ document and kind: the user must not be asked about their editor's mistakes.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from lsprotocol import types
 
@@ -33,6 +33,9 @@ class Mirror:
         self.first_revision = document.snapshot.revision
         self.complaints: set[MirrorProblem] = set()
         self.notebook = ""
+        self.lost = False
+        """Whether an edit could not be read, so that the text is not what the client has."""
+        self.watchers: set[Callable[[Splice], None]] = set()
 
     def rebase(self, snapshot: Snapshot, span: Range) -> Range | None:
         """Where a span of an older snapshot lies now; None when the text in it was edited."""
@@ -63,6 +66,7 @@ class Mirror:
 
     def apply(self, changes: Sequence[Change], version: int) -> None:
         """Apply one `didChange`."""
+        self.lost = self.lost and not any(change.start is None for change in changes)
         document = self.document
         if version < document.snapshot.version:
             self._splice(changes, version)
@@ -77,7 +81,10 @@ class Mirror:
         self.complain(self.document.apply(changes, version))
         after = self.document.snapshot
         if after.revision != before.revision:
-            self.splices.append((after.revision, span[0], span[1], span[1] + len(after) - len(before)))
+            splice = (after.revision, span[0], span[1], span[1] + len(after) - len(before))
+            self.splices.append(splice)
+            for watcher in tuple(self.watchers):
+                watcher(splice)
 
     def complain(self, problems: Iterable[MirrorProblem]) -> None:
         """Log each kind of problem once."""
@@ -138,6 +145,16 @@ class Documents:
     def mirror(self, uri: str) -> Mirror | None:
         """The mirror itself."""
         return self._mirrors.get(uri)
+
+    def lose(self, uri: object) -> None:
+        """An edit of this document could not be read."""
+        if isinstance(uri, str) and (mirror := self._mirrors.get(uri)) is not None:
+            mirror.lost = True
+
+    def is_lost(self, uri: str) -> bool:
+        """Whether the text is not what the client has, until it sends all of it."""
+        mirror = self._mirrors.get(uri)
+        return mirror is not None and mirror.lost
 
     def touch(self, uri: str) -> None:
         """Note that the user works in this document."""

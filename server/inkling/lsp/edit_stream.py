@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from inkling.api import Edit, InklingError, Position, Range, Snapshot
 
 if TYPE_CHECKING:
+    from inkling.lsp.documents import Splice
     from inkling.lsp.session import Session
 
 TRIES = 5
@@ -24,53 +25,74 @@ class GrowingText:
     """Satisfies `inkling.api.EditStream`. Pieces written while one is being applied go together in the next."""
 
     def __init__(self, session: Session, snapshot: Snapshot, position: Position, label: str) -> None:
+        mirror = session.documents.mirror(snapshot.uri)
+        start = snapshot.offset(position)
+        moved = mirror.rebase_offsets(snapshot.revision, start, start) if mirror is not None else None
+        if mirror is None or moved is None:
+            raise InklingError("document-changed", "The text has changed since.", "Please try again.")
         self._session = session
-        self._uri = snapshot.uri
+        self._mirror = mirror
         self._label = label
         self._eol = snapshot.eol
-        self._start = self._end = snapshot.offset(position)
-        self._revision = snapshot.revision
+        self._start = self._end = moved[0]
         self._awaited = ""
         self._waiting = ""
+        self._failure: InklingError | None = None
+        self._echoed = asyncio.Event()
         self._pump: asyncio.Task[None] | None = None
+        mirror.watchers.add(self._follow)
 
     async def write(self, text: str) -> None:
         """Append. Raises `document-changed` when the user typed there, or closed the document."""
-        self._raise_failure()
+        self._check()
         self._waiting += text.replace("\r\n", "\n").replace("\n", self._eol)
-        self._catch_up()
-        if self._pump is None:
+        if self._pump is None or self._pump.done():
             self._pump = asyncio.create_task(self._apply_waiting())
         await asyncio.sleep(0)
 
     async def finish(self) -> None:
         """Wait until everything has been applied."""
-        if self._pump is not None:
-            await self._pump
+        try:
+            if self._pump is not None:
+                await self._pump
+            self._check()
+        finally:
+            self.abandon()
 
     def abandon(self) -> None:
         """Write no more."""
+        self._mirror.watchers.discard(self._follow)
         if self._pump is not None:
             self._pump.cancel()
 
-    def _raise_failure(self) -> None:
-        if self._pump is not None and self._pump.done():
-            pump, self._pump = self._pump, None
-            pump.result()
+    def _check(self) -> None:
+        if self._failure is None and self._session.documents.mirror(self._uri) is not self._mirror:
+            self._failure = InklingError("document-changed", "The document was closed.")
+        if self._failure is not None:
+            raise self._failure
+
+    @property
+    def _uri(self) -> str:
+        return self._mirror.document.snapshot.uri
 
     async def _apply_waiting(self) -> None:
-        while self._waiting:
-            text, self._waiting = self._waiting, ""
-            await self._apply(text)
+        try:
+            while self._waiting:
+                text, self._waiting = self._waiting, ""
+                await self._apply(text)
+        except InklingError as error:
+            self._failure = self._failure or error
 
     async def _apply(self, text: str) -> None:
         from inkling.lsp.editor import apply_edit
 
         for attempt in range(TRIES):
-            now = self._catch_up()
+            self._check()
+            now = self._mirror.document.snapshot
             here = now.position(self._end)
             edit = self._session.edge.workspace_edit([(now, Edit(Range(here, here), text))])
             self._awaited = text
+            self._echoed.clear()
             try:
                 await apply_edit(self._session, edit, self._label)
             except InklingError:
@@ -78,44 +100,42 @@ class GrowingText:
                 if attempt == TRIES - 1 or self._session.documents.is_current(now):
                     raise
             else:
-                await self._echo()
+                await self._wait_for_echo()
                 return
 
-    async def _echo(self) -> None:
-        """Wait until the mirror shows the piece."""
-        deadline = asyncio.get_running_loop().time() + ECHO_S
-        while self._awaited:
-            self._catch_up()
-            if not self._awaited:
-                return
-            if asyncio.get_running_loop().time() > deadline:
-                raise InklingError("edit-refused", "The editor said that it applied an edit, but did not show it.")
-            await asyncio.sleep(0.002)
+    async def _wait_for_echo(self) -> None:
+        """Until the mirror shows the piece."""
+        try:
+            await asyncio.wait_for(self._echoed.wait(), ECHO_S)
+        except TimeoutError:
+            self._check()
+            raise InklingError(
+                "edit-refused", "The editor said that it applied an edit, but did not show it."
+            ) from None
+        self._check()
 
-    def _catch_up(self) -> Snapshot:
-        """Follow the region to the present text."""
-        mirror = self._session.documents.mirror(self._uri)
-        if mirror is None:
-            raise InklingError("document-changed", "The document was closed.")
-        now = mirror.document.snapshot
-        for revision, first, last, end_after in mirror.since(self._revision):
-            self._revision = revision
-            if self._is_echo(now, revision, end_after - last):
-                self._end += len(self._awaited)
-                self._awaited = ""
-            elif last <= self._start and (last < self._start or self._start < self._end or first < last):
-                self._start += end_after - last
-                self._end += end_after - last
-            elif not (first > self._end or (first == self._end and first < last)):
-                raise InklingError("document-changed", "The text was edited where Inkling was writing.")
-        return now
+    def _follow(self, splice: Splice) -> None:
+        """An edit has reached the mirror: move the region along, or give up."""
+        _, first, last, end_after = splice
+        growth = end_after - last
+        if self._is_echo(growth):
+            self._end += len(self._awaited)
+            self._awaited = ""
+            self._echoed.set()
+        elif last <= self._start and (last < self._start or self._start < self._end or first < last):
+            self._start += growth
+            self._end += growth
+        elif not (first > self._end or (first == self._end and first < last)):
+            self._failure = InklingError("document-changed", "The text was edited where Inkling was writing.")
+            self._mirror.watchers.discard(self._follow)
+            self._echoed.set()
 
-    def _is_echo(self, now: Snapshot, revision: int, growth: int) -> bool:
+    def _is_echo(self, growth: int) -> bool:
         """Whether an edit is the piece that we had applied.
 
         Judged by what the text is now: an editor that compares texts may place an insertion elsewhere among equal
         characters, and one without incremental sync sends everything.
         """
         size = len(self._awaited)
-        at_end = now.slice(self._end, self._end + size)
-        return bool(size) and revision == now.revision and growth == size and at_end == self._awaited
+        at_end = self._mirror.document.snapshot.slice(self._end, self._end + size)
+        return bool(size) and growth == size and at_end == self._awaited

@@ -95,6 +95,7 @@ class Protocol(LanguageServerProtocol):
         self.state = State.NEW
         self.deadline: Callable[[str], float] = lambda method: 60.0
         self.trace_event: Callable[[str], None] = lambda line: None
+        self.refused: Callable[[str, Any], None] = lambda method, raw: None
         self.exit_code = 1
         self._calls: dict[MsgId, Call] = {}
         self._running: Counter[str] = Counter()
@@ -229,6 +230,7 @@ class Protocol(LanguageServerProtocol):
             result = handler(self._structure(method, raw))
         except JsonRpcException as error:
             log.event("warning", "notification-refused", method=method, code=error.code)
+            self.refused(method, raw)
         except Exception as error:
             log.event("error", "bug", method=method, error=error)
         else:

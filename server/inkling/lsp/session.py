@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import EntryPoint
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lsprotocol import types
 from pygls.lsp.server import LanguageServer
@@ -83,6 +83,7 @@ class Session:
         self.greeted = False
         """Whether `initialized` has come: before it, the client takes no messages."""
         protocol.trace_event = self.send_trace
+        protocol.refused = self._refused
         self.plugin_points = plugins
         self._early: list[tuple[str, Severity]] = []
         self._handles: dict[str, EngineHandle] = {}
@@ -173,6 +174,7 @@ class Session:
         self.documents = Documents(self.edge.encoding)
         self.configuration = greeting.configuration
         self.progresses.client = greeting.client
+        self.excluded = Exclusion(self.configuration.server.hidden_files)
         self.watch.parent(greeting.client.process_id)
         self.trace = greeting.trace
         self.host = greeting.host
@@ -195,10 +197,18 @@ class Session:
             nothing = Nothing("excluded", "The setting server.exclude or server.secret_files names this file.")
         elif len(snapshot) > (limit := self.configuration.server.max_document_size):
             nothing = Nothing("too-large", f"The document has over {limit:,} characters (server.max_document_size).")
+        elif self.documents.is_lost(uri):
+            nothing = Nothing("out-of-sync", "An edit could not be read. Close the file and open it again.")
         else:
             return snapshot
         self.note(uri, surface, nothing)
         return None
+
+    def _refused(self, method: str, raw: Any) -> None:
+        """A notification that cannot be read: if it was an edit, we no longer know the text."""
+        if method == types.TEXT_DOCUMENT_DID_CHANGE and isinstance(raw, Mapping):
+            document = raw.get("textDocument")
+            self.documents.lose(document.get("uri") if isinstance(document, Mapping) else None)
 
     def note(
         self, uri: str, surface: str, nothing: Nothing, *, plugin: str = "", request: int | str | None = None

@@ -286,6 +286,22 @@ async def test_what_the_model_is_given(started: Any) -> None:
     assert request.temperature == 0
 
 
+@pytest.mark.parametrize(
+    ("text", "settings", "suffix"),
+    [
+        ("x = |\ny\n", {}, "\ny\n"),
+        ("x = |\n\n  \n", {}, None),
+        ("x = |\ny\n", {"fill_in_middle": False}, None),
+    ],
+)
+async def test_what_follows_is_shown_when_it_says_something(
+    started: Any, text: str, settings: dict[str, Any], suffix: str | None
+) -> None:
+    plugin = await started(Complete, FakeEngine(texts=BODY), **settings)
+    await ask(plugin, text)
+    assert plugin.engine.calls[0].arguments["request"].suffix == suffix
+
+
 async def test_context_is_read_in_a_pause_and_kept(started: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(maker, "IDLE_S", 0.0)
     other = Snapshot.of("def helper(first, second):\n    return first * second\n", uri="file:///work/b.py")

@@ -52,6 +52,19 @@ def test_one_line(document: str, text: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("document", "text", "expected"),
+    [
+        ("def f():\n    |", "\n        return 1", "        return 1"),
+        ("    |", "  \n\n    x", "    x"),
+        ("def f():|", "\n    return 1", "\n    return 1"),
+        ("    |", "x\ny", "x\ny"),
+    ],
+)
+def test_start_here(document: str, text: str, expected: str) -> None:
+    check(filters.start_here, document, text, expected)
+
+
+@pytest.mark.parametrize(
     ("text", "expected"),
     [("a = 1\nb = 2", "a = 1\nb = 2"), ("a = 1\n\nb = 2", "a = 1"), ("\n    a = 1\n  \n    b = 2", "\n    a = 1")],
 )
@@ -223,6 +236,12 @@ def test_single_line(document: str, text: str, expected: str, language: str) -> 
             "match x {\n        0 => a(),\n        _ => b(),\n    }\n}\n",
             "match x {\n        0 => a(),\n        _ => b(),\n    }",
             "rust",
+        ),
+        (
+            "def f():\n    |\n",
+            "\n        return g(\n            1\n        )",
+            "return g(\n            1\n        )",
+            "python",
         ),
     ],
 )
