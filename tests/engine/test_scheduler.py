@@ -145,7 +145,8 @@ def test_slices_are_bounded_and_together_compute_every_input_once(lengths: list[
 # Order on one model
 
 
-async def test_an_urgent_request_preempts_a_long_generation_between_tokens() -> None:
+async def test_an_urgent_request_preempts_a_long_generation_between_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("inkling.engine.worker._TURN_S", 60.0)
     async with parts() as engine:
         model = "fake?token_s=0.005"
         slow = asyncio.create_task(engine.text(request(model, key="slow", tokens=60, priority=Priority.ACTION)))
@@ -261,7 +262,16 @@ async def test_one_bad_input_fails_its_own_request_alone() -> None:
         await first
 
 
-# Latest wins, deadlines
+# Stopping, latest wins, deadlines
+
+
+async def test_a_model_that_ignores_its_stop_flag_is_stopped_between_tokens() -> None:
+    async with parts() as engine:
+        wanted = request("fake?token_s=0.005&deaf=1", tokens=300)
+        async with aclosing(engine.scheduler.generate(wanted)) as chunks:
+            await anext(chunks)
+        await engine.text(request("fake?token_s=0.005&deaf=1", key="next", tokens=1))
+        assert len(engine.model.order) < 20
 
 
 async def test_a_newer_completion_supersedes_the_older_one_of_the_same_place() -> None:
@@ -387,6 +397,17 @@ async def test_a_model_in_use_is_not_unloaded_and_the_error_offers_a_smaller_one
         assert 'quantization = "int8" (1 MiB)' in error.hint
         assert not busy.done()
         busy.cancel()
+
+
+async def test_memory_that_runs_out_while_loading_is_freed_and_the_load_tried_again() -> None:
+    async with parts() as engine:
+        engine.backend.limit_bytes = 10 * MIB  # as a GPU's memory is: known only by running out of it
+        for name in ("a", "b", "c"):
+            await engine.classify("x", model=f"{name}?bytes={4 * MIB}")
+        assert [model.closed for model in engine.backend.models] == [True, False, False]
+        with pytest.raises(InklingError) as caught:
+            await engine.classify("x", model=f"huge?bytes={40 * MIB}")
+        assert caught.value.reason == "out-of-memory"
 
 
 async def test_an_idle_model_is_unloaded_and_loaded_again_when_needed() -> None:

@@ -6,6 +6,7 @@ The model's id scripts it, as a query string after any name: `fake?token_s=0.01&
 |---|---|
 | `load_s`, `token_s`, `item_s` | seconds per load, generated token, computed input |
 | `bytes` | its size |
+| `deaf` | it ignores its stop flag |
 | `text` | what it generates, word by word; default: `w0 w1 w2 …` |
 | `load_fault`, `run_fault` | the reason of an `InklingError` to raise; or `bug`, `memory` for other exceptions |
 | `poison` | an input that holds this string raises; the reason `die` kills the process |
@@ -82,7 +83,7 @@ class FakeModel:
         words = (f"w{n} " for n in itertools.count()) if given is None else iter(given.split(" "))
         for count, word in enumerate(words, 1):
             time.sleep(self._seconds("token_s"))
-            if stop.is_set:
+            if stop.is_set and "deaf" not in self.script:
                 return
             if stop.is_late:
                 yield Chunk("", 0, 0.0, "deadline")
@@ -146,9 +147,10 @@ def _fault(reason: str, model: str) -> None:
 
 @dataclass
 class FakeBackend:
-    """Satisfies `Backend`; `models` holds what it loaded, in order."""
+    """Satisfies `Backend`; `models` holds what it loaded, in order. With `limit_bytes` it runs out of memory."""
 
     models: list[FakeModel] = field(default_factory=list)
+    limit_bytes: int | None = None
 
     def load(self, model: str, task: str, *, quantization: str, on_progress: Callable[[float], None]) -> LoadedModel:
         """Sleeps, reporting progress, then fails or loads as the id says."""
@@ -159,6 +161,9 @@ class FakeBackend:
         if "load_fault" in script:
             _fault(script["load_fault"], model)
         loaded = FakeModel(model, task, quantization, script)
+        used = sum(other.bytes for other in self.models if not other.closed)
+        if self.limit_bytes is not None and used + loaded.bytes > self.limit_bytes:
+            raise MemoryError
         self.models.append(loaded)
         return loaded
 

@@ -94,9 +94,11 @@ class ModelPool:
             backend = await asyncio.shield(self.warm())
             async with self._loading:
                 need = await asyncio.to_thread(backend.estimate_bytes, model, task, quantization=quantization)
-                await self._make_room(backend, slot, need)
+                on_gpu = str(getattr(backend, "device", self._settings.device)).startswith("cuda")
+                if self._settings.memory_budget_mb or not on_gpu:
+                    await self._make_room(backend, slot, need)
                 slot.bytes = need
-                loaded = await self._start_worker(backend, slot)
+                loaded = await self._start_or_make_room(backend, slot)
         except BaseException as raised:
             error = as_inkling_error(raised, f"loading {model}")
             del self._slots[slot.key]
@@ -114,6 +116,15 @@ class ModelPool:
         log.info("loaded %s for %s in %.1f s", model, task, time.monotonic() - started)
         assert slot.worker is not None
         return slot.worker
+
+    async def _start_or_make_room(self, backend: Backend, slot: _Slot) -> LoadedModel:
+        """What a GPU has left is known only by running out of it: then idle models leave, and the load is repeated."""
+        while True:
+            try:
+                return await self._start_worker(backend, slot)
+            except InklingError as error:
+                if error.reason != "out-of-memory" or not await self._unload_least_recent():
+                    raise
 
     async def _start_worker(self, backend: Backend, slot: _Slot) -> LoadedModel:
         model, task, quantization = slot.key
@@ -160,10 +171,8 @@ class ModelPool:
 
     # Memory
 
-    def _free(self) -> int | None:
-        """Bytes that a new model may take; None when host memory is not what bounds it."""
-        if self._settings.device.startswith(("cuda", "mps")) and not self._settings.memory_budget_mb:
-            return None
+    def _free(self) -> int:
+        """Bytes that a new model may take."""
         available = available_bytes()
         used = self.resident_bytes
         if self._budget is None:
@@ -172,7 +181,7 @@ class ModelPool:
         return free if self._settings.memory_budget_mb else min(free, int(0.9 * available))
 
     async def _make_room(self, backend: Backend, slot: _Slot, need: int) -> None:
-        while (free := self._free()) is not None and need > free:
+        while need > (free := self._free()):
             if not await self._unload_least_recent():
                 raise await self._too_big(backend, slot.key, need, free)
 
