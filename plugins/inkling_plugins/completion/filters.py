@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from inkling_plugins.comments import comment_syntax
-from inkling_plugins.completion.brackets import CLOSERS, OPENERS, unclosed, unopened
+from inkling_plugins.completion.brackets import CLOSERS, OPENERS
 from inkling_plugins.completion.indentation import reindent, stop_at_dedent
 from inkling_plugins.completion.reasons import Rejected
 from inkling_plugins.completion.repeats import drop_echo, drop_typed_ending, stop_at_repetition, stop_at_suffix
@@ -42,6 +42,11 @@ def unfence(text: str, site: Site) -> str | Rejected:
     return re.split(r"(?:^|\n)```", text, maxsplit=1)[0]
 
 
+def start_here(text: str, site: Site) -> str | Rejected:
+    """On an empty line, begin on that line: the model need not open another."""
+    return re.sub(r"\A(?:[ \t]*\n)+", "", text) if site.line_before.strip() == "" else text
+
+
 def one_line(text: str, site: Site) -> str | Rejected:
     """Keep the first line; a suggestion that begins with a line end keeps the line after it."""
     lead = len(text) - len(text.lstrip("\n"))
@@ -58,10 +63,7 @@ def stop_at_blank_line(text: str, site: Site) -> str | Rejected:
 
 def stop_at_unmatched(text: str, site: Site) -> str | Rejected:
     """Stop before a closing bracket that nothing before the cursor has left open, or that is there after it already."""
-    open_before = unclosed(site.before, site.language)
-    for kind in unopened(site.after, site.language):
-        if kind in open_before:
-            del open_before[len(open_before) - 1 - open_before[::-1].index(kind)]
+    open_before = list(site.open_brackets)
     stack: list[str] = []
     for index, kind, opens in _brackets(text, site):
         if opens:
@@ -121,7 +123,7 @@ SINGLE_LINE: tuple[Filter, ...] = (
 """For a place that wants the rest of a line."""
 
 MULTI_LINE: tuple[Filter, ...] = (
-    unfence, stop_at_blank_line, reindent, stop_at_repetition, stop_at_dedent, drop_typed_ending, stop_at_unmatched,
-    stop_at_suffix, drop_echo, strip_end, enough,
+    unfence, start_here, stop_at_blank_line, reindent, stop_at_repetition, stop_at_dedent, drop_typed_ending,
+    stop_at_unmatched, stop_at_suffix, drop_echo, strip_end, enough,
 )  # fmt: skip
 """For a place that wants a block."""

@@ -14,6 +14,7 @@ from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Set
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from inkling.api import Chunk
 from inkling_plugins.completion.copy_source import Copy
@@ -30,7 +31,7 @@ _WINDOW_FULL = 1_000
 _AUTO_CLOSED = frozenset(")]}\"'`>")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Place:
     """A cursor and the text around it (bounded, `\\n` line ends). `key` sums up the settings that shape an answer."""
 
@@ -42,7 +43,7 @@ class Place:
     language: str
     key: str
 
-    @property
+    @cached_property
     def site(self) -> Site:
         """What filters see of it."""
         return Site(self.before, self.after, self.language)
@@ -137,6 +138,7 @@ class Ghost:
                     self.text += chunk.text
                     self.tokens += chunk.tokens
                     self.notices += chunk.notices
+                    self.done = bool(chunk.finish)
                     self._grown.set()
         except Exception as error:
             self.error = error

@@ -12,7 +12,7 @@ from inkling_plugins.completion.site import Site, leading_space, opens_block
 def reindent(text: str, site: Site) -> str | Rejected:
     """Use the document's own indentation, and none twice: the cursor may already stand behind some of it."""
     first, *rest = text.split("\n")
-    unit, tabs = _unit(site), _uses_tabs(site)
+    unit, tabs = site.unit, site.tabs
     surplus = 0
     if site.line_before.strip() == "" and first.strip():
         level = len(leading_space(site.line_above).expandtabs(unit))
@@ -61,23 +61,6 @@ def _continues(line: str, language: str) -> bool:
         re.match(r"[)}\]]?\s*(?:else|elsif|elif|catch|finally|rescue|ensure|when|case|default|while)\b", code)
         is not None
     )
-
-
-def _unit(site: Site) -> int:
-    """Columns of one indentation step: the smallest seen around the cursor, 4 when none is."""
-    widths = {
-        len(leading_space(line)) for line in (site.before + site.after).split("\n") if line[:2] == "  " and line.strip()
-    }
-    steps = [width for width in widths if width in (2, 3, 4, 8)]
-    return min(steps) if steps else 4
-
-
-def _uses_tabs(site: Site) -> bool | None:
-    """Whether the lines around the cursor are indented by tabs; None when none is indented."""
-    lines = (site.before + "\n" + site.after).split("\n")
-    tabs = sum(line.startswith("\t") for line in lines)
-    spaces = sum(line.startswith("  ") for line in lines)
-    return None if tabs == spaces == 0 else tabs > spaces
 
 
 def _shifted(line: str, surplus: int, unit: int, tabs: bool | None) -> str:

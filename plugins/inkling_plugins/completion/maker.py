@@ -72,7 +72,7 @@ class Maker:
         return GenerateRequest(
             model=settings.model,
             prompt=before,
-            suffix=after,
+            suffix=after if settings.fill_in_middle and after.strip() else None,
             context=self._surroundings.context(snapshot.uri, before[-_NEAR_CURSOR:], settings.context_chunks),
             max_tokens=settings.max_tokens if lines else min(settings.max_tokens, _ONE_LINE_TOKENS),
             stop=_stops(Site(before, after, snapshot.language), lines),

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import re
-
 from inkling_plugins.completion.brackets import CLOSERS
 from inkling_plugins.completion.reasons import Rejected
 from inkling_plugins.completion.site import Site
 
-_REPEATED_ENDING = (re.compile(r"(.{3,}?)\1{5,}$", re.DOTALL), re.compile(r"(.{10,}?)\1{3,}$", re.DOTALL))
+_SHORTEST = 3
+_LONG = 10
+"""Characters of a repeated piece."""
 _NEAR = 0.05
 """Share of characters that may differ between texts that count as the same."""
 
 
 def stop_at_suffix(text: str, site: Site) -> str | Rejected:
     """Stop where the text begins to repeat what follows the cursor."""
-    below = [line for line in site.after.split("\n")[1:] if line.strip()][:3]
+    below = site.lines_below[:3]
     rest = site.line_after.strip()
     visible = [line for line in text.split("\n") if line.strip()]
     if not visible:
@@ -53,26 +53,37 @@ def drop_echo(text: str, site: Site) -> str | Rejected:
         whole = site.line_before + text.split("\n")[0]
         repeats = whole.strip() == site.line_above.strip() and len(whole.strip()) > 8
         return Rejected("duplicate-of-line-above") if repeats else text
-    above = [line.strip() for line in site.before.split("\n")[:-1] if line.strip()]
     lines = [line.strip() for line in text.split("\n") if line.strip()][:3]
-    if lines and len("".join(lines)) > 8 and above[-len(lines) :] == lines:
+    above = [line.strip() for line in site.lines_above[-len(lines) :]]
+    if len("".join(lines)) > 8 and above == lines:
         return Rejected("duplicate-of-line-above")
     return text
 
 
 def stop_at_repetition(text: str, site: Site) -> str | Rejected:
     """Stop where a model has begun to go round in circles."""
-    for pattern in _REPEATED_ENDING:
-        match = pattern.search(text)
-        if match is not None and len(set(match[1])) > 1:  # a ruler of one character is none
-            kept = text[: match.start()].rstrip()
-            return kept or Rejected("repetition")
+    start = _loop_start(text)
+    if start is not None:
+        return text[:start].rstrip() or Rejected("repetition")
     lines = text.split("\n")
     for index in range(2, len(lines)):
         same = lines[index].strip()
         if len(same) > 2 and same == lines[index - 1].strip() == lines[index - 2].strip():
             return "\n".join(lines[: index - 1])
     return text
+
+
+def _loop_start(text: str) -> int | None:
+    """Where the text begins to end in repetitions: 6 of a short piece, 4 of a longer one."""
+    for size in range(_SHORTEST, len(text) // 4 + 1):
+        piece = text[-size:]
+        times = 6 if size < _LONG else 4
+        if text.endswith(piece * times) and len(set(piece)) > 1:  # a ruler of one character is no loop
+            start = len(text) - size * times
+            while start >= size and text[start - size : start] == piece:
+                start -= size
+            return start
+    return None
 
 
 def near(a: str, b: str) -> bool:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
 
 from inkling_plugins.comments import comment_syntax
+from inkling_plugins.completion.brackets import unclosed, unopened
 
 PROSE = frozenset(
     {"markdown", "plaintext", "text", "gitcommit", "git-commit", "latex", "tex", "restructuredtext", "rst", "mdx"}
@@ -16,44 +18,74 @@ _BLOCK_OPENERS = ("{", "(", "[", "=>", "->")
 _BLOCK_WORDS = re.compile(r"\b(?:do|then|begin|else)$")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Site:
-    """The text before and after the cursor, bounded to a few thousand characters each, with `\\n` line ends."""
+    """The text before and after the cursor, bounded to a few thousand characters each, with `\\n` line ends.
+
+    A growing suggestion is judged at one site many times, so what is read off it is kept.
+    """
 
     before: str
     after: str
     language: str = "plaintext"
 
-    @property
+    @cached_property
     def line_before(self) -> str:
         """The cursor's line up to the cursor."""
         return self.before.rpartition("\n")[2]
 
-    @property
+    @cached_property
     def line_after(self) -> str:
         """The cursor's line from the cursor on."""
         return self.after.partition("\n")[0]
 
-    @property
+    @cached_property
     def indentation(self) -> str:
         """The white space that begins the cursor's line."""
         return leading_space(self.line_before)
 
+    @cached_property
+    def lines_above(self) -> list[str]:
+        """The lines above that are not blank, nearest last."""
+        return [line for line in self.before.split("\n")[:-1] if line.strip()]
+
+    @cached_property
+    def lines_below(self) -> list[str]:
+        """The lines below that are not blank, nearest first."""
+        return [line for line in self.after.split("\n")[1:] if line.strip()]
+
     @property
     def line_above(self) -> str:
         """The nearest line above that is not blank; empty at the top."""
-        for line in reversed(self.before.split("\n")[:-1]):
-            if line.strip():
-                return line
-        return ""
+        return self.lines_above[-1] if self.lines_above else ""
 
     @property
     def line_below(self) -> str:
         """The nearest line below that is not blank; empty at the end."""
-        for line in self.after.split("\n")[1:]:
-            if line.strip():
-                return line
-        return ""
+        return self.lines_below[0] if self.lines_below else ""
+
+    @cached_property
+    def unit(self) -> int:
+        """Columns of one indentation step: the smallest seen around the cursor, 4 when none is."""
+        widths = {len(leading_space(line)) for line in (*self.lines_above, *self.lines_below) if line[:2] == "  "}
+        return min((width for width in widths if width in (2, 3, 4, 8)), default=4)
+
+    @cached_property
+    def tabs(self) -> bool | None:
+        """Whether the lines around the cursor are indented by tabs; None when none is indented."""
+        lines = (*self.lines_above, self.line_before, *self.lines_below)
+        tabs = sum(line.startswith("\t") for line in lines)
+        spaces = sum(line.startswith("  ") for line in lines)
+        return None if tabs == spaces == 0 else tabs > spaces
+
+    @cached_property
+    def open_brackets(self) -> tuple[str, ...]:
+        """The brackets that the text before leaves open and the text after does not close, outermost first."""
+        left = unclosed(self.before, self.language)
+        for kind in unopened(self.after, self.language):
+            if kind in left:
+                del left[len(left) - 1 - left[::-1].index(kind)]
+        return tuple(left)
 
     @property
     def is_comment(self) -> bool:

@@ -55,7 +55,7 @@ def copy_from(snapshot: Snapshot, position: Position, others: Sequence[Snapshot]
     offset = snapshot.offset(position)
     texts = [snapshot.slice(offset, offset + _COPY_WINDOW)]
     texts += [
-        other.slice(0, _COPY_WINDOW)
+        other.text if len(other) <= _COPY_WINDOW else other.slice(0, _COPY_WINDOW)
         for other in sorted(others, key=lambda other: other.language != snapshot.language)
         if other.uri != snapshot.uri
     ]
