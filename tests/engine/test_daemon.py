@@ -212,6 +212,34 @@ async def test_an_engine_of_another_protocol_is_refused(home: Path) -> None:
     await gone(home)
 
 
+async def test_closing_while_the_engine_starts_is_an_error_not_a_cancellation(home: Path) -> None:
+    client = EngineClient(QUICK)
+    asking = asyncio.create_task(classify(client))
+    await until(lambda: client._link._joining is not None)
+    await client.close()
+    with pytest.raises(InklingError, match="is closed"):
+        await asking
+    await gone(home)
+
+
+async def test_cancelling_a_call_stops_its_work_in_the_engine(home: Path) -> None:
+    client = EngineClient(QUICK)
+    call = asyncio.create_task(client.classify(["x" * 40] * 1000, model="fake?item_s=0.005"))
+    await client.start()
+    async with asyncio.timeout(20):
+        while (await client.status()).extra.get("computed_inputs", 0) == 0:
+            await asyncio.sleep(0.01)
+        call.cancel()
+        while (await client.status()).active_requests:
+            await asyncio.sleep(0.01)
+    status = await client.status()
+    assert status.cancelled_requests == 1
+    assert status.extra["computed_inputs"] < 1000
+    assert await classify(client) == "bad"
+    await client.close()
+    await gone(home)
+
+
 # Leaving
 
 

@@ -65,13 +65,20 @@ class EngineLink:
     async def join(self) -> _Held:
         """Join the engine, started if need be; all who ask meanwhile wait for the same attempt."""
         if self._closed:
-            raise InklingError("engine-down", "The connection to the engine is closed.")
+            raise _closed()
         if self._held is not None:
             return self._held
         if self._joining is None or self._joining.done():
             self._joining = asyncio.create_task(self._start_and_hold())
             self._joining.add_done_callback(_retrieve)
-        return await asyncio.shield(self._joining)
+        joining = self._joining
+        try:
+            return await asyncio.shield(joining)
+        except asyncio.CancelledError:
+            asking = asyncio.current_task()
+            if joining.cancelled() and asking is not None and not asking.cancelling():
+                raise _closed() from None  # `close` ended the attempt, nobody cancelled the caller
+            raise
 
     async def _start_and_hold(self) -> _Held:
         if self._crashes.gave_up:
@@ -306,6 +313,10 @@ def _retrieve(task: asyncio.Task[Any]) -> None:
     """Whoever waited got the error; nobody waiting is no reason for a warning."""
     if not task.cancelled():
         task.exception()
+
+
+def _closed() -> InklingError:
+    return InklingError("engine-down", "The connection to the engine is closed.")
 
 
 def _crashed() -> InklingError:
