@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inkling.engine import replies, wire
+from inkling.engine import openai_format, replies, wire
 from inkling.engine.crashes import CrashLimit
 from inkling.engine.protocol import (
     Answer,
@@ -40,7 +40,7 @@ messages = st.lists(st.fixed_dictionaries({"role": text, "content": text}), min_
         model=text.filter(bool),
         suffix=st.none() | text,
         context=st.lists(st.builds(ContextFile, text, text), max_size=2).map(tuple),
-        max_tokens=st.integers(1, wire.MAX_TOKENS),
+        max_tokens=st.integers(1, openai_format.MAX_TOKENS),
         temperature=st.floats(0, 2),
         top_p=floats,
         seed=st.none() | st.integers(0, 2**31),
@@ -55,8 +55,8 @@ messages = st.lists(st.fixed_dictionaries({"role": text, "content": text}), min_
 )
 def test_a_request_arrives_as_it_was_sent(request: GenerateRequest, chat: tuple[Any, ...], prompt: str) -> None:
     sent = replace(request, messages=chat, prompt="" if chat else prompt)
-    body = wire.loads(wire.dumps(wire.generate_body(sent)))
-    assert wire.generate_request(body, prompt=body.get("prompt", ""), chat=bool(chat)) == sent
+    body = wire.loads(wire.dumps(openai_format.generate_body(sent)))
+    assert openai_format.generate_request(body, prompt=body.get("prompt", ""), chat=bool(chat)) == sent
 
 
 @given(
@@ -88,7 +88,7 @@ def test_events_and_states_arrive_as_they_were_sent(event: EngineEvent, status: 
     ],
 )
 def test_chunks_of_anyones_stream(data: dict[str, Any], chunk: Chunk | None) -> None:
-    assert wire.chunk_from(data) == chunk
+    assert openai_format.chunk_from(data) == chunk
 
 
 @pytest.mark.parametrize(

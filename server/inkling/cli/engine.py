@@ -12,7 +12,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from inkling.engine import daemon, runtime, serve
+from inkling.engine import daemon, runtime
+from inkling.engine.options import add_arguments
 from inkling.engine.runtime import Info, Place
 from inkling.engine.wire import engine_status
 from inkling.errors import InklingError
@@ -30,12 +31,14 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     logs.add_argument("-f", "--follow", action="store_true", help="go on printing what is added")
     logs.add_argument("--path", action="store_true", help="print the log's path alone")
     run_parser = actions.add_parser("run", help="run an engine here, as windows do in the background")
-    serve.add_arguments(run_parser)
+    add_arguments(run_parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """0 when it did what was asked; `status` gives 3 when no engine runs."""
     if args.action == "run":
+        from inkling.engine import serve
+
         return serve.run(args)
     if args.action == "status":
         return _status(as_json=args.json)

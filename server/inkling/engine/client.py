@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from inkling.engine import replies
 from inkling.engine.link import EngineLink
+from inkling.engine.openai_format import chunk_from, generate_body
 from inkling.engine.protocol import (
     Answer,
     Chunk,
@@ -25,7 +26,7 @@ from inkling.engine.protocol import (
     Task,
 )
 from inkling.engine.settings import EngineSettings
-from inkling.engine.wire import chunk_from, engine_status, generate_body, model_state
+from inkling.engine.wire import engine_status, model_state
 from inkling.errors import InklingError
 
 __all__ = ["EngineClient", "EngineSettings", "connect"]

@@ -19,8 +19,8 @@ import time
 from contextlib import suppress
 from typing import Any
 
+from inkling.engine.options import arguments_for
 from inkling.engine.runtime import Info, Place, engine_environment, is_running, read_info
-from inkling.engine.serve import arguments_for
 from inkling.engine.settings import EngineSettings
 from inkling.engine.wire import PROTOCOL_VERSION
 from inkling.errors import InklingError

@@ -15,9 +15,10 @@ from starlette.routing import Route
 
 from inkling import __version__
 from inkling.engine.asgi import EventStream, Json, Watched, read_json
+from inkling.engine.openai_format import field_of
 from inkling.engine.protocol import EngineEvent, Task
 from inkling.engine.scheduler import Scheduler
-from inkling.engine.wire import PROTOCOL_VERSION, event_body, field_of, sse, status_body
+from inkling.engine.wire import PROTOCOL_VERSION, event_body, sse, status_body
 from inkling.errors import InklingError
 
 _GAUGES = {"uptime_s", "leases"}

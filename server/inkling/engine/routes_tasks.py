@@ -15,10 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from inkling.engine.asgi import EventStream, Json, Watched, read_json
-from inkling.engine.protocol import GenerateRequest, Priority, Task
-from inkling.engine.scheduler import Scheduler
-from inkling.engine.wire import (
-    CLIENT_HEADER,
+from inkling.engine.openai_format import (
     chunk_extras,
     deadline_of,
     extras_of,
@@ -26,8 +23,10 @@ from inkling.engine.wire import (
     generate_request,
     openai_finish,
     priority_of,
-    sse,
 )
+from inkling.engine.protocol import GenerateRequest, Priority, Task
+from inkling.engine.scheduler import Scheduler
+from inkling.engine.wire import CLIENT_HEADER, sse
 from inkling.errors import InklingError
 
 _LISTED = {Task.TEXT_CLASSIFICATION, Task.SUMMARIZATION, Task.TRANSLATION, Task.FEATURE_EXTRACTION}
