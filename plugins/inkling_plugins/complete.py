@@ -32,7 +32,7 @@ from inkling_plugins.completion.ghost_cache import Ghost, GhostCache, Place
 from inkling_plugins.completion.maker import Maker
 from inkling_plugins.completion.present import LOW_CONFIDENCE, Manners, Shown, present
 from inkling_plugins.completion.prompt import place_at
-from inkling_plugins.completion.reasons import Rejected, detail
+from inkling_plugins.completion.reasons import NOTICES, Rejected, detail
 from inkling_plugins.completion.repeats import drop_typed_ending, stop_at_repetition
 from inkling_plugins.completion.settings import CompleteSettings
 from inkling_plugins.completion.site import rejects_middle
@@ -57,6 +57,7 @@ class Complete(Plugin):
         self._maker = Maker(self.engine, self._cache, self._others)
         self._debounce = Debounce()
         self._shown: tuple[Place, str] | None = None
+        self._told: set[tuple[str, str]] = set()
 
     async def stop(self) -> None:
         """Close what still runs."""
@@ -104,6 +105,14 @@ class Complete(Plugin):
                     shown = item.text if isinstance(item, GhostText) else ""
                     yield item
         self._maker.prepare(snapshot, position, place, shown, settings)
+        await self._tell(found[0].notices, settings.model)
+
+    async def _tell(self, notices: tuple[str, ...], model: str) -> None:
+        """Say what the engine had to remark about a model, once."""
+        for notice in notices:
+            if notice in NOTICES and (notice, model) not in self._told:
+                self._told.add((notice, model))
+                await self.editor.show_message(NOTICES[notice].format(model=model))
 
     @command("continue_writing", "Continue writing here")
     async def continue_writing(self, snapshot: Snapshot | None, range: Range | None, **_: Any) -> str:

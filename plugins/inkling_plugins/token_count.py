@@ -80,7 +80,7 @@ class TokenCount(Plugin):
             parts.append(f"{block.kind.replace('_', ' ')} {in_block:,}")
         parts.append(f"document {in_document:,}")
         if window:
-            parts.append(f"{_percent(in_document, window)} of the {window:,}-token window")
+            parts.append(_share(in_document, window))
         lines = [f"**Tokens** · {' · '.join(parts)}"]
         if token is not None:
             lines.append(f"{_piece(token)} · {_code(model)}")
@@ -97,13 +97,7 @@ class TokenCount(Plugin):
         window = await self.tokens.context_window(settings.model)
         if settings.lens == "auto" and not budget and not (window and count >= settings.lens_share * window):
             return None
-        of = (
-            f" of a budget of {budget[1]:,}"
-            if budget
-            else f", {_percent(count, window)} of the window"
-            if window
-            else ""
-        )
+        of = f" of a budget of {budget[1]:,}" if budget else f", {_share(count, window)}" if window else ""
         return CodeLens(snapshot.line_range(0), f"{count:,} tokens{of} ({settings.model})")
 
     @diagnostics
@@ -150,9 +144,11 @@ def _over(range: Range, what: str, count: int, budget: int, model: str) -> Diagn
     return Diagnostic(range, message, Severity.WARNING, "over-budget", data={"tokens": count, "budget": budget})
 
 
-def _percent(part: int, whole: int) -> str:
-    share = 100 * part / whole
-    return f"{share:.1f} %" if share < 10 else f"{share:.0f} %"
+def _share(tokens: int, window: int) -> str:
+    """How much of the model's window that is: `30 % of the 2,048-token window`."""
+    share = tokens / window
+    times = f"{share:.1f} ×" if share > 1 else f"{100 * share:.0f} % of" if share >= 0.1 else f"{100 * share:.1f} % of"
+    return f"{times} the {window:,}-token window"
 
 
 def _piece(token: TokenSpan) -> str:

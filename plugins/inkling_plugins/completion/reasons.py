@@ -22,6 +22,12 @@ _DETAILS = {
 }
 
 
+NOTICES = {
+    "no-fim-tokens": "{model} knows no fill-in-the-middle, so completion shows it only what stands before the cursor.",
+}
+"""What an engine remarks about a model, in words that are said once."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rejected:
     """A filter's verdict: nothing worth showing is left, and why."""

@@ -403,6 +403,14 @@ async def test_continue_writing_ends_a_loop(started: Any) -> None:
     assert len(plugin.editor.streamed) < 200
 
 
+async def test_a_model_without_fim_is_told_once(started: Any) -> None:
+    plugin = await started(Complete, FakeEngine(texts=["value"], notices=("no-fim-tokens", "unknown")))
+    for text in ("x = |\ny\n", "xx = |\ny\n"):
+        assert last(await ask(plugin, text)) == "value"
+    ((_, told),) = plugin.editor.texts
+    assert told.startswith("starter:code knows no fill-in-the-middle")
+
+
 async def test_every_reason_has_words(started: Any) -> None:
     assert all(text.endswith((".", "false")) or "see [complete]" in text for text in reasons._DETAILS.values())
     with pytest.raises(KeyError):

@@ -50,11 +50,12 @@ async def test_backticks_in_a_token_stay_code(started: Any) -> None:
     ("words", "uri", "settings", "expected"),
     [
         (10, "file:///a.md", {}, None),
-        (50, "file:///a.md", {}, "50 tokens, 50 % of the window (starter:code)"),
-        (10, "file:///a.md", {"lens": "always"}, "10 tokens, 10 % of the window (starter:code)"),
+        (50, "file:///a.md", {}, "50 tokens, 50 % of the 100-token window (starter:code)"),
+        (10, "file:///a.md", {"lens": "always"}, "10 tokens, 10 % of the 100-token window (starter:code)"),
         (90, "file:///a.md", {"lens": "never"}, None),
         (10, "file:///a.prompt", {}, "10 tokens of a budget of 4,000 (starter:code)"),
-        (20, "file:///a.md", {"lens_share": 0.1, "model": "m"}, "20 tokens, 20 % of the window (m)"),
+        (20, "file:///a.md", {"lens_share": 0.1, "model": "m"}, "20 tokens, 20 % of the 100-token window (m)"),
+        (250, "file:///a.md", {}, "250 tokens, 2.5 × the 100-token window (starter:code)"),
         (0, "file:///a.prompt", {}, None),
     ],
 )
