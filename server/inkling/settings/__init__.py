@@ -12,7 +12,7 @@ A reader's way through this package:
 """
 
 from inkling.settings.build import build
-from inkling.settings.files import change_setting, read_source, user_file, workspace_files
+from inkling.settings.files import change_file, change_setting, read_source, user_file, workspace_files
 from inkling.settings.layers import Loaded, Source, load, load_for
 from inkling.settings.problem import Problem
 from inkling.settings.schema import json_schema, markdown_table
@@ -25,6 +25,7 @@ __all__ = [
     "Source",
     "Timeouts",
     "build",
+    "change_file",
     "change_setting",
     "json_schema",
     "load",

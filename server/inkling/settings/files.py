@@ -102,7 +102,12 @@ def _bare(key: str) -> str:
 
 
 def change_setting(root: Path, key: str, value: Any) -> Path:
-    """Set the dotted `key` in the workspace's inkling.toml, comments and layout kept; returns the file.
+    """`change_file` on the inkling.toml of a workspace folder."""
+    return change_file(root / WORKSPACE_FILE, key, value)
+
+
+def change_file(path: Path, key: str, value: Any) -> Path:
+    """Set the dotted `key` in a settings file, comments and layout kept; returns the file, made if missing.
 
     A list is appended to (without repeating an entry) when `value` is one item or a list. The file is replaced at
     once or not at all. Raises InklingError when the file is no valid TOML, the key crosses a value that is no table,
@@ -111,11 +116,12 @@ def change_setting(root: Path, key: str, value: Any) -> Path:
     import tomlkit
     from tomlkit.exceptions import TOMLKitError
 
-    path = (root / WORKSPACE_FILE).resolve()
+    path = path.resolve()
     parts = key.split(".")
     if not all(parts):
         raise InklingError("bad-setting", f'"{key}" is not a setting\'s name.')
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         text = path.read_bytes().decode("utf-8") if path.exists() else ""
         document = tomlkit.parse(text)
         table: Any = document

@@ -154,9 +154,10 @@ def verify(model_id: str, *, root: Path | None = None) -> ModelSource:
     Raises InklingError `weights-corrupt` naming the file, or as `resolve` does. Reads all bytes: seconds per GB.
     """
     source = resolve(model_id, root=root)
+    known = known_hashes(source)
     for path in source.weights:
         read_header(path)
-        expected = (source.sha256 or {}).get(path.name) or hub_cache.blob_sha256(path)
+        expected = known.get(path.name)
         if expected is None:
             continue
         with path.open("rb") as file:
@@ -168,6 +169,12 @@ def verify(model_id: str, *, root: Path | None = None) -> ModelSource:
                 "Reinstall Inkling." if source.starter else f"Run `inkling models pull {model_id} --force`.",
             )
     return source
+
+
+def known_hashes(source: ModelSource) -> dict[str, str]:
+    """Published sha256 by name, of the weight files for which one is known."""
+    known = {path.name: (source.sha256 or {}).get(path.name) or hub_cache.blob_sha256(path) for path in source.weights}
+    return {name: digest for name, digest in known.items() if digest}
 
 
 @functools.cache
@@ -201,6 +208,7 @@ def _starter(model_id: str) -> ModelSource:
     source = _inspect(model_id, folder, "starter")
     return replace(
         source,
+        tasks=source.tasks[:1],  # what it was made for: a tiny language model with a chat template translates nothing
         licence=facts.get("licence") or source.licence,
         languages=tuple(facts.get("languages") or source.languages),
         description=facts.get("description", ""),

@@ -65,19 +65,24 @@ def inspect(folder: Path, name: str) -> ModelFiles:
             f"{name} has no config.json in {folder}.",
             "Name the folder that save_pretrained() wrote, or download the model again.",
         )
-    for settings in (config, _read_json(folder / "tokenizer_config.json", name) or {}):
-        if settings.get("auto_map"):
-            raise InklingError(
-                "remote-code",
-                f"{name} needs Python code from its own repository, which Inkling never runs.",
-                "Choose a model whose architecture transformers has built in.",
-            )
+    for small in ("config.json", "tokenizer_config.json"):
+        check_no_code(folder / small, name)
     weights = _find_weights(folder, name)
     licence, languages = _read_card(folder / "README.md")
     return ModelFiles(
         folder, config, tasks_of(config, folder), weights, sum(path.stat().st_size for path in weights), licence,
         languages,
     )  # fmt: skip
+
+
+def check_no_code(path: str | Path, name: str) -> None:
+    """Raises InklingError `remote-code` when a configuration file asks for Python files to be run."""
+    if (_read_json(Path(path), name) or {}).get("auto_map"):
+        raise InklingError(
+            "remote-code",
+            f"{name} needs Python code from its own repository, which Inkling never runs.",
+            "Choose a model whose architecture transformers has built in.",
+        )
 
 
 def tasks_of(config: Mapping[str, Any], folder: Path) -> tuple[str, ...]:
