@@ -13,8 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 
-from inkling.text import counting
-from inkling.text import rope as rope_module
+from inkling.text import counting, tree
 from inkling.text.boundaries import Boundaries
 from inkling.text.counting import Counter
 from inkling.text.rope import Rope
@@ -215,9 +214,9 @@ edits = st.lists(
 
 @pytest.mark.parametrize("name", SPLITTABLE)
 def test_counts_after_edits_equal_whole_counts(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rope_module, "LEAF", 16)
-    monkeypatch.setattr(rope_module, "LEAF_MAX", 32)
-    monkeypatch.setattr(rope_module, "LEAF_MIN", 4)
+    monkeypatch.setattr(tree, "LEAF", 16)
+    monkeypatch.setattr(tree, "LEAF_MAX", 32)
+    monkeypatch.setattr(tree, "LEAF_MIN", 4)
     count = counter(name)
     assert count.boundaries.pattern is not None, count.boundaries.reason
 

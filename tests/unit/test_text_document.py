@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inkling.text import rope as rope_module
+from inkling.text import tree
 from inkling.text.document import Change, Document, MirrorProblem
 from inkling.text.encoding import Encoding, decode, encode
 from inkling.text.position import Position
-from inkling.text.rope import Branch, Node
+from inkling.text.tree import Branch, Node
 
 PIECES = [
     "a",
@@ -106,9 +106,9 @@ def check_tree(node: Node) -> None:
 @pytest.fixture(params=[2, 16])
 def small_leaves(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tiny leaves make every few characters cross a boundary of the tree."""
-    monkeypatch.setattr(rope_module, "LEAF", request.param)
-    monkeypatch.setattr(rope_module, "LEAF_MAX", 2 * request.param)
-    monkeypatch.setattr(rope_module, "LEAF_MIN", max(1, request.param // 4))
+    monkeypatch.setattr(tree, "LEAF", request.param)
+    monkeypatch.setattr(tree, "LEAF_MAX", 2 * request.param)
+    monkeypatch.setattr(tree, "LEAF_MIN", max(1, request.param // 4))
 
 
 @pytest.mark.usefixtures("small_leaves")

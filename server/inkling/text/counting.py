@@ -13,8 +13,9 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from inkling.text.boundaries import Boundaries, boundaries
-from inkling.text.rope import Branch, Leaf, Node, Rope, without_surrogates
+from inkling.text.rope import Rope, without_surrogates
 from inkling.text.token_span import TokenSpan
+from inkling.text.tree import Branch, Leaf, Node
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

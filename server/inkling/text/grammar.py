@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from inkling.text.languages import GRAMMARS
-from inkling.text.rope import Rope, difference
+from inkling.text.rope import Rope
 from inkling.text.segment import Span
 from inkling.text.snapshot import Snapshot
 
@@ -25,7 +25,7 @@ PARSE_LIMIT = 512 * 1024
 _KEPT = 16
 
 _trees: WeakKeyDictionary[Snapshot, SyntaxTree | None] = WeakKeyDictionary()
-_latest: OrderedDict[tuple[str, str], tuple[Rope, SyntaxTree]] = OrderedDict()
+_latest: OrderedDict[tuple[str, str], tuple[str, SyntaxTree]] = OrderedDict()
 
 
 class SyntaxTree:
@@ -74,37 +74,60 @@ def _parse(snapshot: Snapshot) -> SyntaxTree:
     key = snapshot.uri, snapshot.language
     old = _latest.pop(key, None)
     text = snapshot.text
-    seed = _edited(old[1].tree, old[0], snapshot.rope) if old is not None else None
+    seed = _edited(old[1].tree, old[0], text) if old is not None else None
     parser = Parser(_language(snapshot.language))
     data = text.encode()
     parsed = parser.parse(data, seed) if seed is not None else parser.parse(data)
     tree = SyntaxTree(parsed, snapshot.rope, snapshot.language)
-    _latest[key] = snapshot.rope, tree
+    _latest[key] = text, tree
     while len(_latest) > _KEPT:
         _latest.popitem(last=False)
     return tree
 
 
-def _edited(tree: Tree, old: Rope, new: Rope) -> Tree:
+def _edited(tree: Tree, old: str, new: str) -> Tree:
+    """A copy of the tree of `old` that knows where `new` differs."""
     start, old_end, new_end = difference(old, new)
     tree = tree.copy()
-    tree.edit(
-        start_byte=old.units_before(start, utf8=True),
-        old_end_byte=old.units_before(old_end, utf8=True),
-        new_end_byte=new.units_before(new_end, utf8=True),
-        start_point=_point(old, start),
-        old_end_point=_point(old, old_end),
-        new_end_point=_point(new, new_end),
-    )
+    start_byte, start_point = _place(old, start)
+    old_end_byte, old_end_point = _place(old, old_end)
+    new_end_byte, new_end_point = _place(new, new_end)
+    tree.edit(start_byte, old_end_byte, new_end_byte, start_point, old_end_point, new_end_point)
     return tree
 
 
-def _point(rope: Rope, offset: int) -> Point:
-    """Row and byte column as tree-sitter counts them: rows end at `\\n` only."""
+def difference(old: str, new: str) -> tuple[int, int, int]:
+    """Where two texts differ: `old[start:old_end]` became `new[start:new_end]`.
+
+    Found by bisection, since comparing slices is far cheaper than a loop over characters.
+    """
+    low, high = 0, min(len(old), len(new))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if old[low:middle] == new[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    start, tail, high = low, 0, min(len(old), len(new)) - low
+    while tail < high:
+        middle = (tail + high + 1) // 2
+        if old[len(old) - middle : len(old) - tail] == new[len(new) - middle : len(new) - tail]:
+            tail = middle
+        else:
+            high = middle - 1
+    return start, len(old) - tail, len(new) - tail
+
+
+def _place(text: str, offset: int) -> tuple[int, Point]:
+    """Byte offset, and row and byte column as tree-sitter counts them: rows end at `\n` only."""
     from tree_sitter import Point
 
-    before = rope.slice(0, offset)
-    return Point(before.count("\n"), len(before[before.rfind("\n") + 1 :].encode("utf-8", "surrogatepass")))
+    line = text.rfind("\n", 0, offset) + 1
+    return _size(text, 0, offset), Point(text.count("\n", 0, offset), _size(text, line, offset))
+
+
+def _size(text: str, start: int, end: int) -> int:
+    return end - start if text.isascii() else len(text[start:end].encode())
 
 
 @cache

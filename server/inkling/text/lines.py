@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from inkling.text.rope import LINE_END
 from inkling.text.segment import Span
+from inkling.text.tree import LINE_END
 
 
 def line_spans(text: str, start: int = 0, end: int | None = None) -> Iterator[Span]:
