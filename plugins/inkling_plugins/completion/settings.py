@@ -44,6 +44,6 @@ class CompleteSettings(Plugin.Settings):
     copy: bool = True
     """Suggest what followed the same text in open documents."""
     copy_alone: int = field(default=48, metadata={"min": 12, "max": 256})
-    """Matching characters from which a copied line needs no model."""
+    """Matching characters from which the rest of a line is copied without a model; a whole line needs twice as many."""
     continue_tokens: int = field(default=256, metadata={"min": 1, "max": 8192})
     """Tokens that "Continue writing here" writes at most."""

@@ -367,6 +367,17 @@ async def test_a_long_match_is_copied_without_a_model(started: Any) -> None:
     assert plugin.engine.calls == []
 
 
+@pytest.mark.parametrize(("above", "model"), [(1, True), (3, False)])
+async def test_a_whole_line_needs_a_longer_match(started: Any, above: int, model: bool) -> None:
+    """Each line above has 40 characters; 48 are enough for the rest of a line, 96 for a whole one."""
+    known = "".join(f"value_{name} = compute_the_value_of({name}, 1)\n" for name in "abcdefgh")
+    other = Snapshot.of(known, uri="file:///work/b.py", language="python")
+    plugin = await started(Complete, FakeEngine(texts=BODY), [other])
+    lines = known.splitlines(keepends=True)
+    await ask(plugin, "import x\n" + "".join(lines[4 - above : 4]) + "|\n")
+    assert bool(plugin.engine.calls) is model
+
+
 @pytest.mark.parametrize(
     ("says", "expected"), [("self.value", "self.value + other.value"), ("none", "!low-confidence")]
 )
