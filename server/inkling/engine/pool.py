@@ -54,7 +54,7 @@ class ModelPool:
         self._loading = asyncio.Lock()
         self._yielding = Yielding()
         self._retired: Counter[str] = Counter()
-        self._budget: int | None = None
+        self._budget = settings.memory_budget_mb * _MIB or int(0.7 * available_bytes())
 
     def warm(self) -> asyncio.Task[Backend]:
         """Start importing the model side now; the task is shared by all loads."""
@@ -173,12 +173,8 @@ class ModelPool:
 
     def _free(self) -> int:
         """Bytes that a new model may take."""
-        available = available_bytes()
-        used = self.resident_bytes
-        if self._budget is None:
-            self._budget = self._settings.memory_budget_mb * _MIB or int(0.7 * (available + used))
-        free = self._budget - used
-        return free if self._settings.memory_budget_mb else min(free, int(0.9 * available))
+        free = self._budget - self.resident_bytes
+        return free if self._settings.memory_budget_mb else min(free, int(0.9 * available_bytes()))
 
     async def _make_room(self, backend: Backend, slot: _Slot, need: int) -> None:
         while need > (free := self._free()):

@@ -20,7 +20,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext, suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from inkling.engine.logs import leave_terminal, log_task_error, remove_old_logs, start_logging
 from inkling.engine.options import add_arguments, settings_of
@@ -37,6 +37,10 @@ from inkling.engine.runtime import (
 )
 from inkling.engine.settings import EngineSettings
 from inkling.errors import InklingError
+
+if TYPE_CHECKING:
+    from inkling.engine.events import EventHub
+    from inkling.engine.scheduler import Scheduler
 
 log = logging.getLogger("inkling.engine")
 
@@ -103,7 +107,7 @@ class _Process:
         self.parent = parent
         self.tcp = tcp
         self.token = secrets.token_urlsafe(32) if tcp else ""
-        self.scheduler: Any = None
+        self.scheduler: Scheduler | None = None
         self.log_problem = ""
         self.leave: threading.Timer | None = None
 
@@ -189,6 +193,10 @@ class _Process:
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         ready = asyncio.create_task(accepting.wait())
         await asyncio.wait({serving, ready}, return_when=asyncio.FIRST_COMPLETED)
+        if serving.done():
+            _say(error_report(InklingError("engine-down", "The engine's server does not start.", "See its log.")))
+            await serving
+            return
         _say({"ready": True, "pid": info.pid})
         leave_terminal(self.where.log.with_suffix(".crash"))
         log.info("serving as process %d", info.pid)
@@ -204,7 +212,7 @@ class _Process:
         self.leave.start()
         await serving
 
-    def _keep(self, scheduler: Any) -> None:
+    def _keep(self, scheduler: Scheduler) -> None:
         self.scheduler = scheduler
 
     def _unlink(self) -> None:
@@ -213,10 +221,11 @@ class _Process:
             with suppress(OSError):
                 path.unlink()
 
-    async def _until_unneeded(self, stopping: asyncio.Event, serving: asyncio.Task[None], hub: Any) -> str:
+    async def _until_unneeded(self, stopping: asyncio.Event, serving: asyncio.Task[None], hub: EventHub) -> str:
         born = time.monotonic()
         idle = self.settings.idle_seconds
-        swept = born
+        sweep_every = max(_TICK_S, min(10.0, self.settings.unload_seconds))
+        swept, sweep = born, None
         while True:
             with suppress(TimeoutError):
                 await asyncio.wait_for(stopping.wait(), _TICK_S)
@@ -227,9 +236,8 @@ class _Process:
                 return "serving ended"
             if self.parent and os.getppid() != self.parent:
                 return "its window has gone"
-            if self.scheduler is not None and now - swept > max(_TICK_S, min(10.0, self.settings.unload_seconds)):
-                swept = now
-                await self.scheduler.pool.sweep()
+            if self.scheduler is not None and now - swept > sweep_every and (sweep is None or sweep.done()):
+                swept, sweep = now, asyncio.create_task(self.scheduler.pool.sweep())
             if hub.leases or (self.scheduler is not None and self.scheduler.active):
                 continue
             last = max(hub.last_lease, self.scheduler.last_request if self.scheduler else born)
