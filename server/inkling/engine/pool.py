@@ -74,6 +74,7 @@ class ModelPool:
             slot = _Slot(key, ModelState(model, task, "loading"))
             self._slots[key] = slot
             slot.ready = asyncio.create_task(self._load(slot))
+            slot.ready.add_done_callback(_retrieve)
         assert slot.ready is not None
         return await asyncio.shield(slot.ready)
 
@@ -99,9 +100,12 @@ class ModelPool:
                     await self._make_room(backend, slot, need)
                 slot.bytes = need
                 loaded = await self._start_or_make_room(backend, slot)
+        except asyncio.CancelledError:  # the engine is leaving
+            self._slots.pop(slot.key, None)
+            raise
         except BaseException as raised:
             error = as_inkling_error(raised, f"loading {model}")
-            del self._slots[slot.key]
+            self._slots.pop(slot.key, None)
             # A failure that took long is not repeated at every keystroke; a quick one may be, so that a repair shows.
             until = time.monotonic() + min(30.0, 5 * (time.monotonic() - started))
             state = replace(slot.state, state="failed", error=str(error))
@@ -139,6 +143,8 @@ class ModelPool:
             post(self._progress, slot, fraction)
 
         def settle(result: LoadedModel | InklingError) -> None:
+            if loaded.cancelled():
+                return
             if isinstance(result, InklingError):
                 loaded.set_exception(result)
             else:
@@ -279,3 +285,9 @@ class ModelPool:
 def _bytes(slot: _Slot) -> int:
     """What the model takes; while it is loading, what it is expected to take."""
     return (slot.worker.bytes if slot.worker is not None else 0) or slot.bytes
+
+
+def _retrieve(task: asyncio.Task[ModelWorker]) -> None:
+    """Whoever waited got the error; that nobody waits any more is no reason for a warning."""
+    if not task.cancelled():
+        task.exception()
