@@ -100,11 +100,19 @@ async def test_nothing_is_started_before_it_is_needed(home: Path) -> None:
     await client.close()
 
 
-async def test_forty_clients_at_once_get_one_engine(home: Path) -> None:
+async def test_forty_clients_at_once_get_one_engine(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spawned = []
+
+    def spawn(*arguments):
+        spawned.append(arguments)
+        return real_spawn(*arguments)
+
+    real_spawn = daemon.spawn
+    monkeypatch.setattr(daemon, "spawn", spawn)
     clients = [EngineClient(QUICK) for _ in range(40)]
     assert await asyncio.gather(*(classify(client) for client in clients)) == ["bad"] * 40
     assert len({await pid_of(client) for client in clients}) == 1
-    assert len(engines(home)) == 1
+    assert len(engines(home)) == len(spawned) == 1  # nor was a process started in vain
     status = await clients[0].status()
     assert status.extra["leases"] == 40
     assert len(status.models) == 1
@@ -399,6 +407,15 @@ async def test_a_private_engine_notices_that_its_window_was_killed(home: Path) -
     window.kill()
     window.communicate()
     await gone(home)
+
+
+async def test_an_engine_without_its_parent_leaves_at_once(home: Path) -> None:
+    where = Place("orphan", runtime.runtime_folder())
+    command = [sys.executable, "-m", "inkling.engine", "--name=orphan", "--private", "--parent=1"]
+    process = subprocess.Popen(command, cwd=where.folder, stdout=subprocess.PIPE, text=True)
+    assert await asyncio.to_thread(process.wait, 20) == 0
+    process.communicate()
+    assert "leaving: its window has gone" in where.log.read_text()
 
 
 # Folders
