@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from inkling.engine.generation.drafting import DraftLength, LookUp
 from inkling.engine.generation.prefix_cache import PrefixCache, Sequence, common_prefix
-from inkling.engine.generation.sampling import Sampler, logprobs
+from inkling.engine.generation.sampling import Sampler, most_likely
 from inkling.engine.generation.stops import StopStrings
 
 SHORT = st.text(alphabet="ab\n", max_size=12)
@@ -156,21 +156,28 @@ def test_states_that_cannot_go_back_are_all_or_nothing() -> None:
 
 def test_sampling_follows_the_distribution() -> None:
     logits = torch.tensor([0.5, 0.3, 0.15, 0.05]).log()
-    sampler = Sampler(1.0, 1.0, seed=0)
-    counts = Counter(sampler.choose(logits) for _ in range(4000))
+
+    def sample(times: int, *options: float) -> Counter[int]:
+        sampler = Sampler(*options, seed=0)
+        return Counter(sampler.choose(logits)[0] for _ in range(times))
+
+    counts = sample(4000, 1.0, 1.0)
     assert counts[0] == pytest.approx(2000, abs=150)
     assert counts[3] == pytest.approx(200, abs=80)
-    nucleus = Sampler(1.0, 0.79, seed=0)
-    assert {nucleus.choose(logits) for _ in range(500)} == {0, 1}
-    assert {Sampler(1.0, 0.0, seed=n).choose(logits) for n in range(50)} == {0}
-    assert Sampler(0.0).choose(logits) == 0
+    assert set(sample(500, 1.0, 0.79)) == {0, 1}
+    assert set(sample(50, 1.0, 0.0)) == {0}
+    assert set(sample(50, 0.01, 1.0)) == {0}
+    assert set(sample(5, 0.0)) == {0}
 
 
-def test_logprobs() -> None:
-    logits = torch.randn(3, 7)
-    chosen = torch.tensor([1, 0, 6])
-    expected = logits.log_softmax(-1)[torch.arange(3), chosen]
-    assert logprobs(logits, chosen) == pytest.approx(expected.tolist(), abs=1e-5)
+def test_logprobs_are_the_models_own() -> None:
+    logits = torch.randn(3, 7) * 4
+    expected = logits.log_softmax(-1)
+    tokens, chances = most_likely(logits)
+    assert tokens == logits.argmax(-1).tolist()
+    assert chances == pytest.approx(expected.max(-1).values.tolist(), abs=1e-5)
+    token, chance = Sampler(3.0, 0.9, seed=1).choose(logits[0])
+    assert chance == pytest.approx(float(expected[0, token]), abs=1e-5)
 
 
 def test_sequences_crop_tokens_and_cache_together() -> None:

@@ -16,10 +16,12 @@ from inkling.engine.backend import Stop
 from inkling.engine.generation import prefix_cache
 from inkling.engine.generation.decoder import Decoder, Interrupted, never
 from inkling.engine.generation.drafting import DraftLength, LookUp
-from inkling.engine.generation.sampling import Sampler, logprobs
+from inkling.engine.generation.sampling import Sampler, most_likely
 
 PREFILL_CHUNK = 256
 """Prompt tokens per forward pass. A stop interrupts the pass between two layers."""
+ONE_THREAD_TOKENS = 16
+"""A small model computes so many tokens faster on one thread than several can agree on who does what."""
 
 
 @dataclass(slots=True)
@@ -48,7 +50,8 @@ class Stopped(Exception):
 class Loop:
     """Decodes sequences on one model. Holds what requests teach each other: draft lengths and counters."""
 
-    def __init__(self, decoder: Decoder, *, draft: bool = True) -> None:
+    def __init__(self, decoder: Decoder, *, draft: bool = True, small: bool = False) -> None:
+        self._small = small
         self.decoder = decoder
         self.counters = Counters()
         self._draft = draft and decoder.croppable
@@ -83,16 +86,16 @@ class Loop:
         while True:
             # logits[i] follows drafted[:i]; the draft is right as long as it names the greedy choices
             if drafted:
-                chosen = logits.argmax(-1).tolist()
+                chosen, chances = most_likely(logits)
                 accepted = prefix_cache.common_prefix(chosen, drafted)
-                chosen = chosen[: accepted + 1]
+                del chosen[accepted + 1 :], chances[accepted + 1 :]
                 self._length.learn(match, len(drafted), accepted)
                 self.counters.accepted_tokens += accepted
                 sequence.crop(len(sequence.ids) - len(drafted) + accepted)
             else:
-                chosen = [sampler.choose(logits[0])]
-            chosen = chosen[: limit - produced]
-            chances = logprobs(logits[: len(chosen)], torch.tensor(chosen, device=logits.device))
+                token, chance = sampler.choose(logits[0])
+                chosen, chances = [token], [chance]
+            del chosen[limit - produced :], chances[limit - produced :]
             produced += len(chosen)
             self.counters.generated_tokens += len(chosen)
             yield Step(chosen, chances)
@@ -117,6 +120,9 @@ class Loop:
         if stop.is_set or stop.is_late:
             raise Stopped
         self.decoder.interrupt = lambda: stop.is_set or stop.is_late
+        threads = torch.get_num_threads()
+        if self._small and len(ids) <= ONE_THREAD_TOKENS:
+            torch.set_num_threads(1)  # of this thread alone
         try:
             logits = self.decoder.forward(ids, sequence.cache, keep)
         except Interrupted:
@@ -125,6 +131,7 @@ class Loop:
                 sequence.cache = self.decoder.new_cache()
             raise Stopped from None
         finally:
+            torch.set_num_threads(threads)
             self.decoder.interrupt = never
         sequence.ids.extend(ids)
         return logits

@@ -23,14 +23,24 @@ class Sampler:
         """True when the most likely token is always taken."""
         return self.temperature <= 0
 
-    def choose(self, logits: Tensor) -> int:
-        """A token id from float32 logits [vocabulary]."""
+    def choose(self, logits: Tensor) -> tuple[int, float]:
+        """A token id from float32 logits [vocabulary], and its natural-log probability before temperature."""
         if self.greedy:
-            return int(logits.argmax())
-        probabilities = torch.softmax(logits.cpu() / self.temperature, dim=-1)
+            [token], [chance] = most_likely(logits.unsqueeze(0))
+            return token, chance
+        logits = logits.cpu()
+        probabilities = torch.softmax(logits / self.temperature, dim=-1)
         if self.top_p < 1:
             probabilities = _nucleus(probabilities, self.top_p)
-        return int(torch.multinomial(probabilities, 1, generator=self._random))
+        token = int(torch.multinomial(probabilities, 1, generator=self._random))
+        return token, float(logits[token] - logits.logsumexp(-1))
+
+
+def most_likely(logits: Tensor) -> tuple[list[int], list[float]]:
+    """The greedy choices and their natural-log probabilities for float32 logits [n, vocabulary]."""
+    highest, tokens = logits.max(-1, keepdim=True)  # with the value at hand, twice as fast as argmax and logsumexp
+    chances = (logits - highest).exp_().sum(-1).log_().neg_()
+    return tokens.squeeze(-1).tolist(), chances.tolist()
 
 
 def _nucleus(probabilities: Tensor, top_p: float) -> Tensor:
@@ -40,10 +50,3 @@ def _nucleus(probabilities: Tensor, top_p: float) -> Tensor:
     ordered[before > max(top_p, 0.0)] = 0
     ordered[0] = probabilities.max()
     return torch.zeros_like(probabilities).scatter_(-1, order, ordered)
-
-
-def logprobs(logits: Tensor, chosen: Tensor) -> list[float]:
-    """Natural-log probabilities of `chosen` [n] under logits [n, vocabulary], before temperature."""
-    picked = logits.gather(-1, chosen.unsqueeze(-1)).squeeze(-1)
-    result: list[float] = (picked - logits.logsumexp(-1)).tolist()
-    return result

@@ -63,7 +63,7 @@ class TextGenerator:
         self._ends = self.vocabulary.ends(loaded.end_ids)
         self._prompter = Prompter(self.vocabulary, PROMPT_TOKENS.get(kind, PROMPT_TOKENS["cpu"]))
         self._prefixes = PrefixCache(self.decoder, CACHE_BYTES.get(kind, CACHE_BYTES["cpu"]))
-        self._loop = Loop(self.decoder)
+        self._loop = Loop(self.decoder, small=loaded.small)
         self._notices = set(loaded.notices)
         self._told: set[str] = set()
 

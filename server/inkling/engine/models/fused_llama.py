@@ -121,6 +121,7 @@ class FusedLlama:
         self._epsilon: float = config.rms_norm_eps
         self._width: int = config.hidden_size
         self._cache_dtype = cache_dtype
+        self._zero = torch.zeros(self._width, device=self.device)
         self._turn = _rotations(config, self._size, self.device)
 
         def need(name: str, inputs: int) -> Tensor:
@@ -193,18 +194,26 @@ class FusedLlama:
         for index, layer in enumerate(self._layers):
             if self.interrupt():
                 raise Interrupted  # cache.length is unchanged, so what was written does not count
-            h = F.rms_norm(x, (self._width,), layer.norm_1, self._epsilon)
+            h = self._normalize(x, layer.norm_1)
             x += layer.out(self._attend(layer, layer.qkv(h), cache.block[index], start, turn, mask))
-            h = F.rms_norm(x, (self._width,), layer.norm_2, self._epsilon)
+            h = self._normalize(x, layer.norm_2)
             gate, up = layer.gate_up(h).chunk(2, -1)
             x += layer.down(F.silu(gate).mul_(up))
         cache.length = end
-        return self._head(F.rms_norm(x[-keep:], (self._width,), self._norm, self._epsilon)).float()
+        return self._head(self._normalize(x[-keep:], self._norm)).float()
+
+    def _normalize(self, x: Tensor, weight: Tensor) -> Tensor:
+        """Root-mean-square norm of float32 [tokens, width]."""
+        if x.shape[0] > 1 or self.device.type != "cpu":
+            return F.rms_norm(x, (self._width,), weight, self._epsilon)
+        row = x[0]  # torch has no fused kernel for this on the CPU; two calls cost a third of its six
+        scale = (row.dot(row).item() / self._width + self._epsilon) ** -0.5
+        return torch.addcmul(self._zero, x, weight, value=scale)
 
     def _attend(
         self, layer: _Layer, qkv: Tensor, block: Tensor, start: int, turn: Tensor, mask: Tensor | None
     ) -> Tensor:
-        count, heads, kv_heads, size = len(qkv), self._heads, self._kv_heads, self._size
+        count, heads, kv_heads, size = qkv.shape[0], self._heads, self._kv_heads, self._size
         end = start + count
         qkv = qkv.float()
         split = (heads + kv_heads) * size

@@ -24,6 +24,9 @@ GROUP = 64
 INT4_TOKENS = 24
 """Above so many tokens the 4-bit kernel is slower than making bfloat16 weights for the call."""
 
+SMALL = 500_000
+"""Weights of a matrix whose product with one token costs less than calling the larger kernel."""
+
 _engine_lock = threading.Lock()
 
 
@@ -40,7 +43,7 @@ class LinearOp(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Int8Rows:
-    """Weights [out, in] as `values` int8 times `scales` float32 [out]."""
+    """Weights [out, in] as `values` int8 times `scales` float32 [out], which bfloat16 holds exactly."""
 
     values: Tensor
     scales: Tensor
@@ -49,7 +52,7 @@ class Int8Rows:
     def of(cls, weight: Tensor) -> Int8Rows:
         """Round each row to 255 levels."""
         weight = weight.float()
-        scales = weight.abs().amax(1).clamp_(min=1e-12) / 127
+        scales = (weight.abs().amax(1).clamp_(min=1e-12) / 127).bfloat16().float()
         return cls((weight / scales[:, None]).round_().clamp_(-127, 127).to(torch.int8), scales)
 
 
@@ -93,17 +96,23 @@ def group_size(inputs: int) -> int:
 
 
 class PlainLinear:
-    """Weights as they are, in `dtype`."""
+    """Weights as they are, in their own type."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
         self._weight = weight
         self._bias = None if bias is None else bias.to(weight.dtype)
+        # one bfloat16 row: the matrix-vector product is nearly twice as fast on the CPU as the matrix product
+        self._vector = weight.dtype == torch.bfloat16 and weight.device.type == "cpu"
         self.outputs = weight.shape[0]
         self.bytes = weight.nelement() * weight.element_size()
 
     def __call__(self, x: Tensor) -> Tensor:
         """In the weights' type."""
-        return F.linear(x.to(self._weight.dtype), self._weight, self._bias)
+        x = x.to(self._weight.dtype)
+        if not self._vector or x.shape[0] > 1:
+            return F.linear(x, self._weight, self._bias)
+        y = torch.mv(self._weight, x[0])
+        return (y if self._bias is None else y.add_(self._bias)).unsqueeze(0)
 
 
 class Int8Linear:
@@ -111,34 +120,45 @@ class Int8Linear:
 
     The kernel has one scale per call. Dividing each row by its largest magnitude first makes that a scale per token, so
     an outlier in one token costs no other token its precision.
+
+    Small matrices are slowed by the call, not by their bytes: for one token they use a lighter kernel that leaves the
+    activations in bfloat16. `exact` avoids that kernel, whose result has 8 significant bits.
     """
 
-    def __init__(self, weight: Int8Rows, bias: Tensor | None = None) -> None:
-        engine = "onednn" if torch.cpu._is_amx_tile_supported() else "x86"
-        with _engine_lock, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # quantized tensors are deprecated; their kernels have no successor here
-            before = torch.backends.quantized.engine
-            torch.backends.quantized.engine = engine
-            try:
-                zeros = torch.zeros(len(weight.scales), dtype=torch.long)
-                tensor = torch._make_per_channel_quantized_tensor(weight.values, weight.scales.double(), zeros, 0)
-                self._packed = torch.ops.quantized.linear_prepack(tensor, None)
-            finally:
-                torch.backends.quantized.engine = before
+    def __init__(self, weight: Int8Rows, bias: Tensor | None = None, *, exact: bool = False) -> None:
+        small = weight.values.nelement() <= SMALL
+        self._packed = _prepack(weight, "onednn" if not small and torch.cpu._is_amx_tile_supported() else "x86")
         self._bias = None if bias is None else bias.float()
+        self._single = (weight.values, weight.scales.bfloat16()) if small and not exact else None
         self._reduce = not torch.cpu._is_vnni_supported()
         self.outputs = weight.values.shape[0]
-        self.bytes = weight.values.nelement() + 4 * self.outputs
+        self.bytes = weight.values.nelement() * (2 if self._single else 1) + 4 * self.outputs
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Float32 [tokens, out]."""
-        x = x.float()
-        if len(x) == 1:
-            y: Tensor = torch.ops.quantized.linear_dynamic(x, self._packed, self._reduce)
-        else:
+        """Float32 [tokens, out]; bfloat16 for one token from a small matrix without bias."""
+        if x.shape[0] > 1:
+            x = x.float()
             sizes = torch.linalg.vector_norm(x, float("inf"), 1, keepdim=True).clamp_(min=1e-12)
-            y = torch.ops.quantized.linear_dynamic(x / sizes, self._packed, self._reduce).mul_(sizes)
-        return y if self._bias is None else y.add_(self._bias)
+            y: Tensor = torch.ops.quantized.linear_dynamic(x / sizes, self._packed, self._reduce).mul_(sizes)
+        elif self._single is not None:
+            y = torch._weight_int8pack_mm(x.bfloat16(), *self._single)
+        else:
+            y = torch.ops.quantized.linear_dynamic(x.float(), self._packed, self._reduce)
+        return y if self._bias is None else self._bias + y
+
+
+def _prepack(weight: Int8Rows, engine: str) -> object:
+    with _engine_lock, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # quantized tensors are deprecated; their kernels have no successor here
+        before = torch.backends.quantized.engine
+        torch.backends.quantized.engine = engine
+        try:
+            zeros = torch.zeros(len(weight.scales), dtype=torch.long)
+            tensor = torch._make_per_channel_quantized_tensor(weight.values, weight.scales.double(), zeros, 0)
+            packed: object = torch.ops.quantized.linear_prepack(tensor, None)
+            return packed
+        finally:
+            torch.backends.quantized.engine = before
 
 
 class Int4Linear:
@@ -156,7 +176,7 @@ class Int4Linear:
     def __call__(self, x: Tensor) -> Tensor:
         """Bfloat16 [tokens, out]."""
         x = x.bfloat16()
-        if len(x) <= INT4_TOKENS:
+        if x.shape[0] <= INT4_TOKENS:
             y: Tensor = torch.ops.aten._weight_int4pack_mm_for_cpu(x, self._packed, self._group, self._scales)
         else:
             y = F.linear(x, self._weight())

@@ -24,7 +24,7 @@ from inkling.engine.models.fused_llama import FusedLlama
 from inkling.engine.models.model_files import ModelFiles, inspect
 from inkling.engine.models.quantize_modules import pack_modules
 from inkling.engine.models.quantize_pack import Packer
-from inkling.engine.models.quantize_plan import Machine, Method, Plan, choose
+from inkling.engine.models.quantize_plan import TINY_PARAMETERS, Machine, Method, Plan, choose
 from inkling.engine.models.safetensors_file import read_header
 from inkling.errors import InklingError
 
@@ -43,6 +43,8 @@ class LoadedCausalLM:
     tokenizer: Any
     end_ids: int | Sequence[int] | None
     plan: Plan
+    small: bool
+    """Whether a token's time is that of many small calls rather than of reading weights."""
     notices: tuple[str, ...] = ()
 
 
@@ -82,7 +84,7 @@ def load(
             ends = GenerationConfig.from_pretrained(folder, local_files_only=True).eos_token_id or ends
         decoder, plan, notices = _decoder(files, config, plan, device, lambda part: report(0.1 + 0.85 * part))
     report(1.0)
-    return LoadedCausalLM(decoder, tokenizer, ends, plan, notices)
+    return LoadedCausalLM(decoder, tokenizer, ends, plan, parameters <= TINY_PARAMETERS, notices)
 
 
 def _decoder(
@@ -106,7 +108,8 @@ def _decoder(
 def _fused(
     files: ModelFiles, config: Any, plan: Plan, device: str, checkpoint: _Checkpoint, report: Callable[[float], None]
 ) -> tuple[FusedLlama, tuple[str, ...]]:
-    cache_dtype = torch.float32 if plan.method == Method.FLOAT32 else torch.bfloat16
+    small = files.bytes < 4 * TINY_PARAMETERS  # where bytes do not count, float32 attention is the faster one
+    cache_dtype = torch.float32 if small or plan.method == Method.FLOAT32 else torch.bfloat16
 
     def build(packer: Packer) -> FusedLlama:
         return FusedLlama(config, checkpoint.get, packer, cache_dtype=cache_dtype, device=device, on_layer=report)

@@ -55,7 +55,7 @@ class Packer:
         rows = Int8Rows(values, scales)
         if name == HEAD:
             self._head = rows
-        return Int8Linear(rows, bias)
+        return Int8Linear(rows, bias, exact=name == HEAD)
 
     def table(self, make: Callable[[], Tensor], *, tied: bool) -> Tensor | Int8Rows:
         """The embedding: 8 bits a row where weights are packed, shared with the head's when `tied`."""

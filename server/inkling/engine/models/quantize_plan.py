@@ -11,7 +11,7 @@ from inkling.errors import InklingError
 
 CHOICES = ("auto", "none", "int8", "int4", "nf4")
 TINY_PARAMETERS = 32_000_000
-"""Up to so many, the weights sit in the processor's caches and packing them gains nothing."""
+"""Up to so many, a token's time is that of many small calls: one thread, and float32 rather than bfloat16."""
 
 
 class Method(StrEnum):
@@ -101,8 +101,6 @@ def choose(asked: str, machine: Machine, *, parameters: int, stored: str) -> Pla
 
 def _auto(machine: Machine, parameters: int, stored: str) -> Plan:
     room = 0.7 * machine.memory  # the rest is for keys, values and other programs
-    if parameters <= TINY_PARAMETERS:
-        return _plain(machine, parameters, stored, "so small that packing gains nothing")
     if machine.device == "cuda":
         if parameters * 2 <= room:
             return Plan(Method.BFLOAT16, "fits the GPU, and is fastest there")
@@ -110,7 +108,9 @@ def _auto(machine: Machine, parameters: int, stored: str) -> Plan:
     if not machine.packed:
         return _plain(machine, parameters, stored, f"no packed kernels on this {machine.device}")
     if parameters * Method.INT8.bits / 8 > room:
-        return Plan(Method.INT4, "int8 does not fit the free memory")
+        return Plan(Method.BNB_NF4, "int8 does not fit the free memory")
+    if parameters <= TINY_PARAMETERS:
+        return Plan(Method.INT8, "fastest for small models too, and as good in quality")
     return Plan(Method.INT8, "reads half of bfloat16's bytes for each token, at almost no cost in quality")
 
 
