@@ -11,7 +11,6 @@ import asyncio
 import difflib
 import time
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +109,7 @@ async def _tour(console: Console, folder: Path, file: Path | None) -> int:
 def _samples() -> Path:
     """The samples, in a clone or in the installed package."""
     clone = Path(__file__).parents[3] / "examples"
-    return clone if clone.is_dir() else Path(str(resources.files("inkling") / "starter" / "samples"))
+    return clone if clone.is_dir() else Path(__file__).with_name("samples")
 
 
 class Guide:
