@@ -39,7 +39,9 @@ def train_from_recipe(path: Path, out: Path | None, overrides: Mapping[str, str]
 def save(model: Any, tokenizer: Any, folder: Path) -> None:
     """Write weights (bf16), config, generation config and tokenizer as ``from_pretrained`` reads them."""
     from transformers import GenerationConfig
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()
     copy = type(model)(model.config)
     copy.load_state_dict(model.state_dict())
     copy.to(torch.bfloat16)
