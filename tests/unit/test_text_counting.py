@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -43,7 +44,7 @@ def bpe(
     pre: Pre | None,
     normalizer: normalizers.Normalizer | None = None,
     corpus: list[str] = CORPUS,
-    **model: object,
+    **model: Any,
 ) -> Tokenizer:
     tokenizer = Tokenizer(models.BPE(**model))
     if pre is not None:
@@ -55,7 +56,7 @@ def bpe(
         vocab_size=700,
         special_tokens=special,
         show_progress=False,
-        initial_alphabet=[] if model else Pre and pre_tokenizers.ByteLevel.alphabet(),
+        initial_alphabet=[] if model else pre_tokenizers.ByteLevel.alphabet(),
     )
     tokenizer.train_from_iterator(corpus, trainer)
     return tokenizer

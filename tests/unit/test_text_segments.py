@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import re
 import weakref
 
 import pytest
@@ -197,62 +198,68 @@ def cursor(marked: str, language: str) -> tuple[Snapshot, int]:
     return Snapshot.of(marked[:offset] + marked[offset + 1 :], language=language), offset
 
 
-@pytest.mark.parametrize(
-    ("marked", "language", "expected"),
-    [
-        ("# a\n# b|b\nx = 1\n", "python", "a\nbb"),
-        ("def f():\n    x = |1\n\ny = 2", "python", "def f():\n    x = 1"),
-        ('def f():\n    """Do|c\n    more."""\n', "python", "Doc\nmore."),
-        ("class A:\n    x = 1|\n", "python", "class A:\n    x = 1"),
-        ("a = 1\n|b = 2\n\nc = 3", "python", "a = 1\nb = 2"),
-        ("a\n|\nb", "plaintext", None),
-        ("one\ntw|o\n\nthree", "plaintext", "one\ntwo"),
-        ("# A|\na\n```\n# no\n```\n## B\n# C\n", "markdown", "# A\na\n```\n# no\n```\n## B"),
-        ("-- a\n-- |b\nselect 1", "sql", "a\nb"),
-        ("x = 1  # ta|il\n# other\n", "python", "tail"),
-    ],
-)
-@pytest.mark.parametrize("limit", [grammar.PARSE_LIMIT, 0], ids=["tree", "scan"])
-def test_block_at(
-    marked: str, language: str, expected: str | None, limit: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(grammar, "PARSE_LIMIT", limit)
-    if not limit and language == "python" and "#" not in marked:
-        pytest.skip("functions and docstrings need the tree")
+BLOCKS = [
+    ("# a\n# b|b\nx = 1\n", "python", "a\nbb"),
+    ("def f():\n    x = |1\n\ny = 2", "python", "def f():\n    x = 1"),
+    ('def f():\n    """Do|c\n    more."""\n', "python", "Doc\nmore."),
+    ("class A:\n    x = 1|\n", "python", "class A:\n    x = 1"),
+    ("a = 1\n|b = 2\n\nc = 3", "python", "a = 1\nb = 2"),
+    ("a\n|\nb", "plaintext", None),
+    ("one\ntw|o\n\nthree", "plaintext", "one\ntwo"),
+    ("# A|\na\n```\n# no\n```\n## B\n# C\n", "markdown", "# A\na\n```\n# no\n```\n## B"),
+    ("-- a\n-- |b\nselect 1", "sql", "a\nb"),
+    ("x = 1  # ta|il\n# other\n", "python", "tail"),
+]
+
+
+@pytest.mark.parametrize(("marked", "language", "expected"), BLOCKS)
+def test_block_at(marked: str, language: str, expected: str | None) -> None:
     snapshot, offset = cursor(marked, language)
     block = block_at(snapshot, snapshot.position(offset))
     assert (block.text if block else None) == expected
 
 
 @pytest.mark.parametrize(
-    ("marked", "language", "expected"),
-    [
-        ('x = "ab|c"', "python", Scope.STRING),
-        ('x = "abc"|', "python", Scope.CODE),
-        ('x = |"abc"', "python", Scope.CODE),
-        ('x = "abc|\ny = 1', "python", Scope.STRING),
-        ('f("don\'t", "|', "python", Scope.STRING),
-        ("# foo|\nx", "python", Scope.COMMENT),
-        ("# foo\n|x", "python", Scope.CODE),
-        ('x = f"a{b|}c"', "python", Scope.CODE),
-        ("/* a | b */ int x;", "c", Scope.COMMENT),
-        ("/* a */|", "c", Scope.CODE),
-        ("int x; /* un|closed", "c", Scope.COMMENT),
-        ("let x = `a|b`", "typescript", Scope.STRING),
-        ("x = 1 // |", "go", Scope.COMMENT),
-        ("select 'a|", "sql", Scope.STRING),
-        ("select 'a' -- b|\n", "sql", Scope.COMMENT),
-        ("hello|", "markdown", Scope.PROSE),
-        ("hello|", "an-unknown-language", Scope.PROSE),
-    ],
+    ("marked", "language", "expected"), [case for case in BLOCKS if case[1] != "python" or "#" in case[0]]
 )
-@pytest.mark.parametrize("limit", [grammar.PARSE_LIMIT, 0], ids=["tree", "scan"])
-def test_scope_at(marked: str, language: str, expected: Scope, limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(grammar, "PARSE_LIMIT", limit)
-    if not limit and "{" in marked:
-        pytest.skip("interpolation needs the tree")
+def test_block_at_without_a_tree(
+    marked: str, language: str, expected: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(grammar, "PARSE_LIMIT", 0)
+    test_block_at(marked, language, expected)
+
+
+SCOPES = [
+    ('x = "ab|c"', "python", Scope.STRING),
+    ('x = "abc"|', "python", Scope.CODE),
+    ('x = |"abc"', "python", Scope.CODE),
+    ('x = "abc|\ny = 1', "python", Scope.STRING),
+    ('f("don\'t", "|', "python", Scope.STRING),
+    ("# foo|\nx", "python", Scope.COMMENT),
+    ("# foo\n|x", "python", Scope.CODE),
+    ('x = f"a{b|}c"', "python", Scope.CODE),
+    ("/* a | b */ int x;", "c", Scope.COMMENT),
+    ("/* a */|", "c", Scope.CODE),
+    ("int x; /* un|closed", "c", Scope.COMMENT),
+    ("let x = `a|b`", "typescript", Scope.STRING),
+    ("x = 1 // |", "go", Scope.COMMENT),
+    ("select 'a|", "sql", Scope.STRING),
+    ("select 'a' -- b|\n", "sql", Scope.COMMENT),
+    ("hello|", "markdown", Scope.PROSE),
+    ("hello|", "an-unknown-language", Scope.PROSE),
+]
+
+
+@pytest.mark.parametrize(("marked", "language", "expected"), SCOPES)
+def test_scope_at(marked: str, language: str, expected: Scope) -> None:
     snapshot, offset = cursor(marked, language)
     assert scope_at(snapshot, snapshot.position(offset)) is expected
+
+
+@pytest.mark.parametrize(("marked", "language", "expected"), [case for case in SCOPES if "{" not in case[0]])
+def test_scope_at_without_a_tree(marked: str, language: str, expected: Scope, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grammar, "PARSE_LIMIT", 0)
+    test_scope_at(marked, language, expected)
 
 
 def test_a_docstring_is_told_from_a_string() -> None:
@@ -356,6 +363,42 @@ def test_a_reparsed_tree_is_the_fresh_tree(text: str, edits: list[tuple[int, int
         {(n, fresh.span(x)) for n, xs in fresh.captures().items() for x in xs},
     )
     assert spans[0] == spans[1]
+
+
+MARKS = [
+    "# H\n",
+    "## G\n",
+    "```\n",
+    "```py\n",
+    "~~~~\n",
+    "- a\n",
+    "  b\n",
+    "> q\n",
+    "text. More\n",
+    "\n",
+    "---\n",
+    "===\n",
+    "<div>\n",
+    "<!-- c\n",
+    "-->\n",
+    "| a | b |\n|---|---|\n",
+    "    code\n",
+    "  ```\n",
+    "[r]: http://x\n",
+    "1. # no\n",
+    "#no\n",
+    "\r",
+    "x `y` ```z``` w\n",
+]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.sampled_from(MARKS), max_size=25).map("".join))
+def test_markdown_in_chunks_is_markdown_as_a_whole(text: str) -> None:
+    chunked = markdown.markdown_segments(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(markdown, "_UNSURE", re.compile(""))
+        assert markdown.markdown_segments(text) == chunked
 
 
 def test_a_cache_keeps_no_snapshot_alive() -> None:

@@ -18,6 +18,7 @@ from inkling.text.counting import Counter
 from inkling.text.document import Change, Document
 from inkling.text.snapshot import Snapshot
 from inkling.text.tokens import TokenService
+from inkling.text.tree import Leaf
 
 MODELS = {"minilm", "whole"}
 
@@ -149,7 +150,7 @@ async def test_a_count_nobody_awaits_stops_and_its_work_is_kept(
     first, release = threading.Event(), threading.Event()
     warm = Counter.warm
 
-    def slow(self: Counter, leaves: list[counting.Leaf]) -> None:
+    def slow(self: Counter, leaves: list[Leaf]) -> None:
         batches.append(len(leaves))
         first.set()
         release.wait(10)

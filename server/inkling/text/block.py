@@ -35,7 +35,7 @@ def block_at(snapshot: Snapshot, position: Position) -> Segment | None:
         return found
     base, text = window(snapshot, offset)
     if snapshot.language in SYNTAXES and tree is None and (comment := _scanned(text, snapshot.language, offset - base)):
-        return _moved(make(text, SegmentKind.COMMENT, *comment), base)
+        return make(text, SegmentKind.COMMENT, *comment).moved(base)
     for start, end in paragraph_spans(text):
         if start <= offset - base <= end:
             if snapshot.language in MARKDOWN and (section := _section(text, offset - base)):
@@ -118,11 +118,6 @@ def _section(text: str, offset: int) -> Span | None:
             break
         end = last
     return start, start + len(text[start:end].rstrip())
-
-
-def _moved(segment: Segment, by: int) -> Segment:
-    runs = tuple((clean, document + by) for clean, document in segment.runs)
-    return Segment(segment.kind, segment.start + by, segment.end + by, segment.text, runs)
 
 
 def _nonempty(segment: Segment) -> Segment | None:

@@ -43,6 +43,7 @@ def clean_string(raw: str) -> Pieces:
     return joined(raw, _stripped_lines(raw, start, end))
 
 
+@lru_cache(maxsize=8192)
 def clean_lines(raw: str) -> Pieces:
     """Plain text, line by line without indentation."""
     return joined(raw, _stripped_lines(raw, 0, len(raw)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 from inkling.text.lines import line_spans, strip_span
@@ -15,7 +15,15 @@ if TYPE_CHECKING:
     from markdown_it.token import Token
 
 PARSE_LIMIT = 512 * 1024
-_FRONT_MATTER = re.compile(r"(?:---[ \t]*|\+\+\+[ \t]*)(?:\r\n|\r|\n)")
+_FRONT_MATTER = re.compile(r"(---|\+\+\+)[ \t]*(?=[\r\n])")
+_HEADING_OR_FENCE = re.compile(
+    r"^(?:[ \t]*\r?\n(?P<head>#{1,6}[ \t])|(?P<fence>`{3,}|~{3,})(?P<info>[^\n]*))", re.MULTILINE
+)
+_UNSURE = re.compile(
+    r"^[ \t]+(?:```|~~~)|^[ \t]*(?:>|[-*+]|\d+[.)]).*(?:```|~~~)|<(?:!|\?|script|pre|style|textarea)|\r(?!\n)",
+    re.MULTILINE | re.IGNORECASE,
+)
+"""Fences inside lists or quotes, HTML that blank lines do not end, bare `\\r`: such a text is parsed as a whole."""
 _LINE_START = re.compile(r"(?:[ \t]*>)*[ \t]*(?:(?:[-*+]|\d{1,9}[.)])(?=[ \t])[ \t]+)*(?:\[[ xX]\][ \t]+)?")
 _ATX = re.compile(r"[ \t]*#{1,6}[ \t]+")
 _ATX_END = re.compile(r"[ \t]+#+[ \t]*\Z")
@@ -30,24 +38,59 @@ _INLINE = re.compile(
 )
 
 
+Heads = tuple[tuple[int, int], ...]
+"""Offset and level of headings outside lists and quotes."""
+
+
 def markdown_segments(text: str) -> tuple[Segment, ...]:
     """All segments of a Markdown text, in order; sections come before what they hold."""
+    found: list[Segment] = []
+    heads: list[tuple[int, int]] = []
+    for start, end in _chunks(text):
+        segments, inner = _chunk_segments(text[start:end])
+        found += [segment.moved(start) for segment in segments] if start else segments
+        heads += [(start + offset, level) for offset, level in inner]
+    found += _sections(text, heads)
+    return tuple(sorted(found, key=lambda segment: (segment.start, -segment.end)))
+
+
+def _chunks(text: str) -> Iterator[Span]:
+    """Spans that can be parsed by themselves: each begins with a heading after a blank line, outside fences.
+
+    Between edits most chunks stay as they are, and need no new parse.
+    """
+    start = _after_front_matter(text)
+    if not _UNSURE.search(text, start):
+        fence = ""
+        for mark in _HEADING_OR_FENCE.finditer(text, start):
+            if mark["fence"] is None:
+                if not fence:
+                    yield start, mark.start("head")
+                    start = mark.start("head")
+            elif not fence:
+                fence = "" if mark["fence"][0] == "`" and "`" in mark["info"] else mark["fence"]
+            elif mark["fence"].startswith(fence) and not mark["info"].strip():
+                fence = ""
+    yield start, len(text)
+
+
+def _after_front_matter(text: str) -> int:
+    opening = _FRONT_MATTER.match(text)
+    if opening is not None:
+        for start, end in line_spans(text, opening.end()):
+            if text[start:end].rstrip() == opening[1]:
+                return end
+    return 0
+
+
+@lru_cache(maxsize=2048)
+def _chunk_segments(text: str) -> tuple[tuple[Segment, ...], Heads]:
+    """The segments of a chunk but its sections, in order, and its headings."""
     lines = list(line_spans(text))
-    tokens = _parser().parse(_blanked(text, lines))
-    found = [*_blocks(text, lines, tokens), *_sections(text, lines, tokens)]
-    return tuple(sorted((s for s in found if s.text), key=lambda s: (s.start, -s.end)))
-
-
-def _blanked(text: str, lines: list[Span]) -> str:
-    """The source for the parser: one `\\n` per line of ours, front matter emptied."""
-    source = [text[start:end].replace("\f", " ") for start, end in lines]
-    if _FRONT_MATTER.match(text):
-        fence = source[0].strip()
-        for index in range(1, len(source)):
-            if source[index].strip() == fence:
-                source[: index + 1] = [""] * (index + 1)
-                break
-    return "\n".join(source)
+    # the parser ends lines at `\n` only: it gets one per line of ours
+    tokens = _parser().parse("\n".join([text[start:end] for start, end in lines]))
+    heads = [(lines[t.map[0]][0], int(t.tag[1])) for t in tokens if t.type == "heading_open" and t.map and not t.level]
+    return tuple(segment for segment in _blocks(text, lines, tokens) if segment.text), tuple(heads)
 
 
 def _blocks(text: str, lines: list[Span], tokens: list[Token]) -> Iterator[Segment]:
@@ -105,12 +148,9 @@ def _prose(pieces: Pieces) -> Pieces:
     return tuple((piece, place) for piece, place in kept if piece)
 
 
-def _sections(text: str, lines: list[Span], tokens: list[Token]) -> Iterator[Segment]:
-    heads = [(t.map[0], int(t.tag[1])) for t in tokens if t.type == "heading_open" and t.map and t.level == 0]
-    for index, (line, level) in enumerate(heads):
-        after = next((other for other, rank in heads[index + 1 :] if rank <= level), None)
-        start = lines[line][0]
-        end = lines[after][0] if after is not None else len(text)
+def _sections(text: str, heads: list[tuple[int, int]]) -> Iterator[Segment]:
+    for index, (start, level) in enumerate(heads):
+        end = next((offset for offset, rank in heads[index + 1 :] if rank <= level), len(text))
         body = text[start:end].rstrip()
         yield Segment(SegmentKind.SECTION, start, start + len(body), body)
 

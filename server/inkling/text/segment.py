@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from operator import itemgetter
 
 Span = tuple[int, int]
 """Half-open, in code points."""
@@ -57,23 +58,31 @@ class Segment:
 
     def part(self, kind: SegmentKind, start: int, end: int) -> Segment:
         """The stretch `[start, end)` of the clean text as a segment of its own; newlines in it become spaces."""
+        text = self.text[start:end].replace("\n", " ")
+        if len(self.runs) <= 1:
+            place = self._place(start)
+            return Segment(kind, place, place + len(text), text)
         first, last = self.to_document(start, end)
         runs = [
             (max(clean, start) - start, document + max(0, start - clean))
             for clean, document in self._runs_in(start, end)
         ]
-        return Segment(kind, first, last, self.text[start:end].replace("\n", " "), tuple(runs))
+        return Segment(kind, first, last, text, tuple(runs))
+
+    def moved(self, by: int) -> Segment:
+        """The same segment `by` code points further on."""
+        runs = tuple([(clean, document + by) for clean, document in self.runs])
+        return Segment(self.kind, self.start + by, self.end + by, self.text, runs)
 
     def _runs_in(self, start: int, end: int) -> Iterable[tuple[int, int]]:
-        runs = self.runs or ((0, self.start),)
-        first = bisect_right(runs, start, key=lambda run: run[0]) - 1
-        last = bisect_right(runs, max(start, end - 1), key=lambda run: run[0])
-        return runs[first:last]
+        first = bisect_right(self.runs, start, key=itemgetter(0)) - 1
+        last = bisect_right(self.runs, max(start, end - 1), key=itemgetter(0))
+        return self.runs[first:last]
 
     def _place(self, offset: int) -> int:
         if not self.runs:
             return self.start + offset
-        clean, document = self.runs[bisect_right(self.runs, offset, key=lambda run: run[0]) - 1]
+        clean, document = self.runs[bisect_right(self.runs, offset, key=itemgetter(0)) - 1]
         return document + offset - clean
 
 
@@ -90,6 +99,8 @@ def assemble(kind: SegmentKind, start: int, end: int, pieces: Pieces, base: int)
             runs.append((length, base + place))
         length += len(piece)
         next_place = place + len(piece)
+    if len(runs) == 1 and runs[0][1] == start:
+        runs = []
     return Segment(kind, start, end, "".join([piece for piece, _ in pieces]), tuple(runs))
 
 

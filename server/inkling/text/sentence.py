@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 from inkling.text.lines import strip_span
 from inkling.text.segment import Segment, SegmentKind, Span
@@ -25,17 +26,19 @@ _LIST_MARKER = re.compile(r"(?:[-*•+]|\d{1,3}[.)])[ \t]+")
 _WORD_BEFORE = re.compile(r"([^\W\d_](?:[\w.]*[^\W_])?|\d+)\.\Z")
 
 
-def sentence_spans(text: str) -> Iterator[Span]:
+@lru_cache(maxsize=8192)
+def sentence_spans(text: str) -> tuple[Span, ...]:
     """Spans of the sentences of a clean text, without list markers, and white space at their ends."""
     cuts = sorted({*(m.start() for m in _BREAK.finditer(text)), *_stops(text)})
-    start = 0
+    spans, start = [], 0
     for cut in [*cuts, len(text)]:
         first, last = strip_span(text, start, cut)
         if marker := _LIST_MARKER.match(text, first, last):
             first = marker.end()
         if first < last:
-            yield first, last
+            spans.append((first, last))
         start = cut
+    return tuple(spans)
 
 
 def sentences(segment: Segment) -> tuple[Segment, ...]:
