@@ -22,7 +22,9 @@ def add_parser(subparsers: Any) -> None:
     place = parser.add_mutually_exclusive_group()
     place.add_argument("--stdio", action="store_true", help="talk over stdin and stdout (the default)")
     place.add_argument("--tcp", metavar="HOST:PORT", help="listen on TCP; each client gets a session of its own")
-    parser.add_argument("--log-level", choices=("error", "warning", "info", "debug"), default="warning")
+    parser.add_argument(
+        "--log-level", choices=("error", "warning", "info", "debug"), help="instead of the setting server.log_level"
+    )
     parser.add_argument("--log-file", type=Path, help="append the log here instead of writing it to stderr")
 
 
@@ -30,7 +32,8 @@ def run(args: argparse.Namespace) -> int:
     """Serve; the exit status is 0 after a proper shutdown."""
     from inkling.lsp.log import log, redact_libraries
 
-    log.level = args.log_level
+    if args.log_level:
+        log.pin(args.log_level)
     if args.log_file:
         try:
             log.open(args.log_file)
