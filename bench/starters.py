@@ -64,11 +64,11 @@ def rows(quick: bool = False) -> list[Row]:
 def _language(model: torch.nn.Module, raw: Tokenizer, ngram: NGram, folder: Path, texts: Sequence[str]) -> list[Row]:
     start = control_id(raw, END)
     encoded = [([start, *raw.encode(text, add_special_tokens=False).ids], len(text.encode())) for text in texts]
-    before = "".join(sample_texts(list(corpus.read(folder / "train.jsonl")), 16_000_000))
+    before = "".join(sample_texts(list(corpus.read(folder / "train.jsonl")), 2_000_000))
     ours = bits_per_byte(model, raw, texts, context=CONTEXT)
     peers = {
         "5-gram, same corpus": ngram_bits_per_byte(ngram, encoded),
-        "xz after 16 MB of the corpus": xz_bits_per_byte(before, texts),
+        "xz, each file after 2 MB of the corpus": xz_bits_per_byte(before, texts[:25]),
     }
     return [
         row(f"starters/bits per byte, against {peer.partition(',')[0].split()[0]}", ours, "bit/B", better="less",

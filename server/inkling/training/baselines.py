@@ -108,11 +108,16 @@ def _grams(ids: Ids, n: int) -> Ids:
 
 
 def xz_bits_per_byte(context: str, texts: Iterable[str]) -> float:
-    """Bits per byte that xz needs for all ``texts`` together after ``context`` (its dictionary reaches back 64 MiB)."""
-    seen, new = context.encode(), "".join(texts).encode()
+    """Bits per byte that xz needs for each of ``texts`` after ``context``, which its dictionary holds whole."""
+    seen = context.encode()
     chain = [{"id": lzma.FILTER_LZMA2, "preset": 6, "dict_size": 64 << 20}]
-    size = len(lzma.compress(seen + new, filters=chain)) - len(lzma.compress(seen, filters=chain))
-    return 8 * size / max(1, len(new))
+    before = len(lzma.compress(seen, filters=chain))
+    bits = size = 0
+    for text in texts:
+        new = text.encode()
+        bits += 8 * (len(lzma.compress(seen + new, filters=chain)) - before)
+        size += len(new)
+    return bits / max(1, size)
 
 
 def ngram_bits_per_byte(model: NGram, encoded: Iterable[tuple[Sequence[int], int]]) -> float:

@@ -31,13 +31,16 @@ def train_from_recipe(path: Path, out: Path | None, overrides: Mapping[str, str]
         recipe = dataclasses.replace(recipe, out=out)
     model, tokenizer, position = pretrain(recipe)
     folder = recipe.out / "model"
-    save(model, tokenizer, folder)
+    save(model, tokenizer, folder, context=position.context)
     write_card(recipe, model, tokenizer, position, folder)
     return folder
 
 
-def save(model: Any, tokenizer: Any, folder: Path) -> None:
-    """Write weights (bf16), config, generation config and tokenizer as ``from_pretrained`` reads them."""
+def save(model: Any, tokenizer: Any, folder: Path, *, context: int) -> None:
+    """Write weights (bf16), config, generation config and tokenizer as ``from_pretrained`` reads them.
+
+    ``context`` is the longest text in tokens that the model was trained on: it is worse beyond, so it says so.
+    """
     from transformers import GenerationConfig
     from transformers.utils import logging
 
@@ -45,6 +48,7 @@ def save(model: Any, tokenizer: Any, folder: Path) -> None:
     copy = type(model)(model.config)
     copy.load_state_dict(model.state_dict())
     copy.to(torch.bfloat16)
+    copy.config.max_position_embeddings = context
     copy.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
         do_sample=False,
         max_new_tokens=64,
