@@ -57,7 +57,7 @@ def engines(folder: Path) -> list[psutil.Process]:
 
 
 async def gone(folder: Path) -> None:
-    await until(lambda: not engines(folder), 20)
+    await until(lambda: not engines(folder), 40)
 
 
 async def classify(client: EngineClient, text: str = "bad", model: str = "fake") -> str:

@@ -44,8 +44,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("inkling.engine")
 
-_FIRST_LEASE_S = 5.0
-"""How long a fresh engine waits for its first lease at least."""
+_FIRST_LEASE_S = 15.0
+"""How long a fresh engine waits for its first lease at least: on a busy machine its window may be slow to come."""
 
 _GRACEFUL_S = 2
 _TICK_S = 0.25
