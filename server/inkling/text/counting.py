@@ -20,8 +20,10 @@ from inkling.text.tree import Branch, Leaf, Node
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-LONGEST_PART = 64 * 1024
+LONGEST_PART = 16 * 1024
 """Code points without a safe cut above which a text counts as having none."""
+_REMEMBERED = 256
+"""Code points of the longest parts whose counts are remembered: what joins two leaves is seldom longer."""
 BATCH = 256
 """Leaves tokenized in one call, with the interpreter free for other threads: about 0.1 s."""
 
@@ -57,7 +59,7 @@ class Counter:
         self._special = frozenset(number for number, token in added.items() if token.special)
         self.boundaries = boundaries(json.loads(self.tokenizer.to_str()), self._normalize)
         self._prepare_guards()
-        self.between = lru_cache(maxsize=65536)(self._between)
+        self._remembered = lru_cache(maxsize=32768)(self._between)
         if self.boundaries.pattern is not None and not self._check([token.content for token in added.values()]):
             self.boundaries = Boundaries(reason="its parts did not add up in a self-check")
 
@@ -181,8 +183,11 @@ class Counter:
     def _guard(self, part: str) -> str:
         return self._starts[1 if self.boundaries.line and part[:1] not in "\r\n\t " else 0]
 
-    def _between(self, part: str) -> int:
+    def between(self, part: str) -> int:
         """Tokens of a part that has a safe cut at both ends."""
+        return self._remembered(part) if len(part) <= _REMEMBERED else self._between(part)
+
+    def _between(self, part: str) -> int:
         if not part:
             return 0
         guard = self._guard(part)
