@@ -73,7 +73,7 @@ class Maker:
         return GenerateRequest(
             model=settings.model,
             prompt=before,
-            suffix=after if settings.fill_in_middle and after.strip() else None,
+            suffix=after if _fills(settings) and after.strip() else None,
             context=self._surroundings.context(snapshot.uri, before[-_NEAR_CURSOR:], settings.context_chunks),
             max_tokens=settings.max_tokens if lines else min(settings.max_tokens, _ONE_LINE_TOKENS),
             stop=_stops(Site(before, after, snapshot.language), lines),
@@ -147,6 +147,12 @@ def _stands_alone(copy: Copy, site: Site, least: int) -> bool:
     """
     needed = least if site.line_before.strip() else 2 * least
     return copy.matched >= needed and 2 * copy.votes > copy.places
+
+
+def _fills(settings: CompleteSettings) -> bool:
+    if settings.fill_in_middle == "auto":
+        return not settings.model.startswith("starter:")
+    return settings.fill_in_middle == "always"
 
 
 def _several_lines(site: Site, settings: CompleteSettings, scope: Scope) -> bool:

@@ -21,8 +21,8 @@ class CompleteSettings(Plugin.Settings):
     """How the model's weights are kept."""
     max_tokens: int = field(default=128, metadata={"min": 1, "max": 2048})
     """Tokens of one suggestion, at most."""
-    fill_in_middle: bool = True
-    """Show the model what follows the cursor, where it was trained for that."""
+    fill_in_middle: Literal["auto", "always", "never"] = "auto"
+    """Whether the model sees what follows the cursor; auto: not the starter, which continues better than it fills."""
     multi_line: Literal["auto", "never", "always"] = "auto"
     """Whether a suggestion may have several lines; auto goes by the syntax around the cursor."""
     comments: bool = True

@@ -280,7 +280,6 @@ async def test_what_the_model_is_given(started: Any) -> None:
     await ask(plugin, "import b\r\n\r\n\r\ndef add(a, b):\r\n    |\r\nadd(1, 2)\r\n")
     request = plugin.engine.calls[0].arguments["request"]
     assert request.prompt == "import b\n\n\ndef add(a, b):\n    "
-    assert request.suffix == "\nadd(1, 2)\n"
     assert request.stop == ("\n\n", "\nadd(1, 2)")
     assert request.cache_key == "file:///work/a.py"
     assert request.temperature == 0
@@ -289,9 +288,11 @@ async def test_what_the_model_is_given(started: Any) -> None:
 @pytest.mark.parametrize(
     ("text", "settings", "suffix"),
     [
-        ("x = |\ny\n", {}, "\ny\n"),
-        ("x = |\n\n  \n", {}, None),
-        ("x = |\ny\n", {"fill_in_middle": False}, None),
+        ("x = |\ny\n", {"model": "org/model"}, "\ny\n"),
+        ("x = |\ny\n", {}, None),
+        ("x = |\ny\n", {"fill_in_middle": "always"}, "\ny\n"),
+        ("x = |\n\n  \n", {"fill_in_middle": "always"}, None),
+        ("x = |\ny\n", {"model": "org/model", "fill_in_middle": "never"}, None),
     ],
 )
 async def test_what_follows_is_shown_when_it_says_something(
