@@ -122,16 +122,16 @@ async def _ask(session: Session, uri: str, hole: Hole, result: Result, *, warm: 
     params = {"textDocument": {"uri": uri}, "position": position, "context": {"triggerKind": 2}}
     began = time.perf_counter()
     first: float | None = None
+    shown = ""
 
-    def note(value: Any) -> None:
-        nonlocal first
-        if first is None and ghost_text(value):
+    def grow(value: Any) -> None:
+        nonlocal first, shown
+        shown = ghost_text(value) or shown  # after partial results the reply itself is empty
+        if first is None and shown:
             first = time.perf_counter() - began
 
-    answer = await session.request("textDocument/inlineCompletion", params, on_partial=note)
-    note(answer)
+    grow(await session.request("textDocument/inlineCompletion", params, on_partial=grow))
     result.asked += 1
-    shown = ghost_text(answer)
     if not shown:
         status = await session.request("inkling/status", {})
         mine = [reason["reason"] for reason in status.get("reasons", []) if reason.get("uri") == uri]
