@@ -20,6 +20,7 @@ from inkling.settings import (
     Source,
     build,
     change_setting,
+    installed_plugins,
     json_schema,
     load,
     load_for,
@@ -347,3 +348,13 @@ def test_the_table_and_the_schema_tell_every_setting() -> None:
         "type": "integer", "minimum": 0, "maximum": 9, "default": 1, "description": "How deep."
     }  # fmt: skip
     assert properties["mode"] == {"enum": ["fast", "exact"], "default": "fast"}
+
+
+def test_every_installed_setting_says_what_it_means() -> None:
+    """A setting without a description would be an empty cell in the README."""
+    table = markdown_table(installed_plugins())
+    assert "| `complete." in table and "| `classify.threshold`" in table
+    assert [
+        line for line in table.splitlines() if line.endswith(("|  |", "| *Not from an untrusted workspace.* |"))
+    ] == []
+    json.dumps(json_schema(installed_plugins()))

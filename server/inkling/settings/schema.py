@@ -9,8 +9,10 @@ from __future__ import annotations
 import ast
 import dataclasses
 import functools
+import importlib.metadata
 import inspect
 import itertools
+import re
 import textwrap
 import typing
 from collections.abc import Mapping
@@ -28,6 +30,18 @@ def known_tables(plugins: Mapping[str, type]) -> dict[str, type]:
     """The server's own tables, then the plugins', by name."""
     own: dict[str, type] = {"server": ServerSettings, "engine": EngineSettings}
     return own | {name: plugins[name] for name in sorted(plugins)}
+
+
+def installed_plugins() -> dict[str, type]:
+    """The `Settings` of every installed plugin by its name; one that fails to import is left out. Imports them all."""
+    found: dict[str, type] = {}
+    for entry in importlib.metadata.entry_points(group="inkling.plugins"):
+        try:
+            plugin = entry.load()
+            found[plugin.name] = plugin.Settings
+        except Exception:  # noqa: S112 - whatever a plugin raises is its own; the doctor tells it
+            continue
+    return found
 
 
 def markdown_table(plugins: Mapping[str, type]) -> str:
@@ -146,8 +160,12 @@ def _toml(value: Any) -> str:
     if isinstance(value, tuple | list):
         return "[" + ", ".join(_toml(item) for item in value) + "]"
     if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{key} = {_toml(item)}" for key, item in value.items()) + " }"
+        return "{ " + ", ".join(f"{_key(key)} = {_toml(item)}" for key, item in value.items()) + " }"
     return str(value)
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else f'"{name}"'
 
 
 _JSON_TYPES = {bool: "boolean", int: "integer", float: "number", str: "string", Path: "string"}

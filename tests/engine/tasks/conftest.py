@@ -54,6 +54,13 @@ KINDS: dict[str, tuple[str, str, dict[str, Any]]] = {
                                                "max_position_embeddings": 64}),
     "roberta": ("Roberta", "bytes", {**SHAPE, "max_position_embeddings": 66, "type_vocab_size": 1}),
     "gpt2": ("GPT2", "plain-bytes", {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 64}),
+    "albert": ("Albert", "wordpiece", {**SHAPE, "embedding_size": 16}),
+    "electra": ("Electra", "wordpiece", {**SHAPE, "embedding_size": 16}),
+    "deberta": ("DebertaV2", "wordpiece", SHAPE),
+    "mpnet": ("MPNet", "bytes", {**SHAPE, "max_position_embeddings": 66}),
+    "xlm-roberta": ("XLMRoberta", "bytes", {**SHAPE, "max_position_embeddings": 66}),
+    "modernbert": ("ModernBert", "wordpiece", {**SHAPE, "global_attn_every_n_layers": 2, "local_attention": 16}),
+    "llama": ("Llama", "plain-bytes", {**SHAPE, "num_key_value_heads": 2}),
     "t5": ("T5", "bytes", T5),
     "bart": ("Bart", "bytes", BART),
 }  # fmt: skip

@@ -50,6 +50,16 @@ def test_text_classification(kind: str, changes: Any, checkpoint: Any, ours: Any
         same_labels(got, theirs(text, top_k=None))
 
 
+@pytest.mark.parametrize("kind", ["albert", "electra", "deberta", "mpnet", "xlm-roberta", "modernbert", "llama"])
+def test_other_architectures(kind: str, checkpoint: Any, ours: Any, pipeline: Any) -> None:
+    model = checkpoint(kind, "ForSequenceClassification", num_labels=3)
+    texts = [text for text in TEXTS[:-1] if text]
+    theirs = pipeline("text-classification", model)
+    for text, got in zip(texts, ours(model, "text-classification", texts), strict=True):
+        same_labels(got, theirs(text, top_k=None))
+    ours(model, "text-classification", [LONG])  # windows stay within the model's positions
+
+
 @pytest.mark.parametrize("function", ["softmax", "sigmoid", "none"])
 def test_function_to_apply_and_top_k(function: str, checkpoint: Any, ours: Any, pipeline: Any) -> None:
     model = checkpoint("bert", "ForSequenceClassification", num_labels=3)
