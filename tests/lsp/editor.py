@@ -34,7 +34,7 @@ CAPABILITIES: dict[str, Json] = {
     "textDocument": {
         "hover": {"contentFormat": ["markdown", "plaintext"]},
         "diagnostic": {},
-        "codeAction": {"resolveSupport": {"properties": ["edit"]}, "dataSupport": True},
+        "codeAction": {"codeActionLiteralSupport": {}, "resolveSupport": {"properties": ["edit"]}, "dataSupport": True},
         "inlineCompletion": {},
     },
     "notebookDocument": {"synchronization": {}},
@@ -121,7 +121,8 @@ class Editor:
             while not (value := condition()):
                 assert not self.closed, "the server has gone"
                 self._news.clear()
-                await self._news.wait()
+                with contextlib.suppress(TimeoutError):  # a condition may be about the session itself
+                    await asyncio.wait_for(self._news.wait(), 0.05)
             return value
 
     def request(self, method: str, params: Json = None, id: Json = None) -> Json:

@@ -56,8 +56,7 @@ async def test_two_plugins_hover_under_one_rule() -> None:
         editor.open(URI, TEXT)
         found = await editor.ask("textDocument/hover", editor.at(URI, 3))
         assert found["contents"] == {"kind": "markdown", "value": "word bad"}
-        reasons = session.reasons.of(URI, "hover")
-        assert [reason.reason for reason in reasons] == [], "something was shown"
+        assert [(kept.plugin, kept.reason) for kept in session.reasons.of(URI, "hover")] == [("bad", "nothing-to-say")]
 
 
 async def test_reason_for_no_hover() -> None:
@@ -144,7 +143,7 @@ async def test_action_is_resolved_when_chosen() -> None:
 
 
 async def test_action_for_a_client_that_cannot_resolve() -> None:
-    text_document = {**CAPABILITIES["textDocument"], "codeAction": {}}
+    text_document = {**CAPABILITIES["textDocument"], "codeAction": {"codeActionLiteralSupport": {}}}
     async with session_with("words=Words") as (editor, _):
         await editor.initialize(capabilities=CAPABILITIES | {"textDocument": text_document})
         editor.open(URI, TEXT)
@@ -155,6 +154,21 @@ async def test_action_for_a_client_that_cannot_resolve() -> None:
         }
         (shout,) = await editor.ask("textDocument/codeAction", params)
         assert await editor.ask("workspace/executeCommand", shout["command"]) is None
+        assert editor.texts[URI].startswith("a BAD! day")
+
+
+async def test_a_client_that_knows_only_commands() -> None:
+    text_document = {**CAPABILITIES["textDocument"], "codeAction": {}}
+    async with session_with("words=Words") as (editor, _):
+        await editor.initialize(capabilities=CAPABILITIES | {"textDocument": text_document})
+        editor.open(URI, TEXT)
+        await editor.ask("textDocument/diagnostic", {"textDocument": {"uri": URI}})
+        params = {"textDocument": {"uri": URI}, "range": span(0, 2, 5), "context": {"diagnostics": []}}
+        commands = await editor.ask("textDocument/codeAction", params)
+        assert [command["title"] for command in commands] == ["Make it good", "Shout", "Count"]
+        assert await editor.ask("workspace/executeCommand", commands[1]) is None
+        assert await editor.refusal("workspace/executeCommand", commands[0]) == -32803
+        assert await editor.ask("workspace/executeCommand", commands[2]) == "1"
         assert editor.texts[URI].startswith("a BAD! day")
 
 

@@ -69,8 +69,6 @@ class Diagnoser:
         report = Report(snapshot, generation, found, not any(outcome.reasons for outcome in outcomes))
         if snapshot.uri in self._session.documents:
             self._reports[snapshot.uri] = report
-            if found:
-                self._session.reasons.clear(snapshot.uri, KIND)
         return report
 
     def to_wire(self, report: Report) -> Wire | None:

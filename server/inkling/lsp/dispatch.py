@@ -85,6 +85,8 @@ class Dispatch:
 
     def note(self, uri: str, kind: str, outcome: Outcome[Any]) -> None:
         """Keep an outcome's reasons."""
+        if outcome.items:
+            self._session.reasons.clear(uri, kind, outcome.plugin)
         for nothing in outcome.reasons:
             self._session.note(uri, kind, nothing, plugin=outcome.plugin)
 

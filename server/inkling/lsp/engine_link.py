@@ -27,6 +27,17 @@ def connect(settings: EngineSettings) -> EngineConnection:
     return connection
 
 
+def log_tail(lines: int = 200) -> str:
+    """The end of the newest engine log; it holds no document text."""
+    from inkling.engine import runtime
+
+    try:
+        newest = max(runtime.log_folder().glob("engine-*.log"), key=lambda path: path.stat().st_mtime)
+        return "\n".join(newest.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
+    except (OSError, ValueError):
+        return "There is no engine log."
+
+
 class EngineLink:
     """Makes the connection, follows its events. `state` is `off`, `starting`, `ready`, `crashed` or `failed`."""
 

@@ -47,7 +47,7 @@ class Ghosts:
             for entry, method in asked:
                 ghost = await self._ask_one(entry, method, snapshot, position, invoked, on_growth)
                 if ghost is not None:
-                    session.reasons.clear(uri, KIND)
+                    session.reasons.clear(uri, KIND, entry.name)
                     return ghost
             return None
         finally:

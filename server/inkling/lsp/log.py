@@ -24,6 +24,16 @@ class Log:
     def __init__(self, stream: TextIO | None = None, level: str = "warning") -> None:
         self._stream = stream
         self.level = level
+        self._pinned = False
+
+    def pin(self, level: str) -> None:
+        """Take the level from the command line, whatever the settings say."""
+        self.level, self._pinned = level, True
+
+    def follow(self, level: str) -> None:
+        """Take the level from the settings."""
+        if not self._pinned:
+            self.level = level
 
     def open(self, path: Path) -> None:
         """Append to a file instead of stderr."""

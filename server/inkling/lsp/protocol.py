@@ -19,7 +19,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from cattrs import Converter
 from lsprotocol import types
@@ -53,6 +53,7 @@ MAX_RUNNING = 256
 _DISPENSABLE = {"$/progress", "$/logTrace", "window/logMessage", "inkling/statusChanged"}
 """Not sent to a client that does not read."""
 
+T = TypeVar("T")
 MsgId = int | str
 request_id: ContextVar[MsgId | None] = ContextVar("request_id", default=None)
 
@@ -300,11 +301,7 @@ class Protocol(LanguageServerProtocol):
         params_type = self._params_type(method)
         if params_type is None:
             return raw
-        try:
-            return self._converter.structure(raw, params_type)
-        except Exception as error:
-            log.event("warning", "invalid-params", method=method, error=error)
-            raise JsonRpcInvalidParams("The parameters are not as specified.") from None
+        return self.decode(raw, params_type)
 
     def _params_type(self, method: str) -> Any:
         if method == types.TEXT_DOCUMENT_INLINE_COMPLETION:
@@ -352,6 +349,14 @@ class Protocol(LanguageServerProtocol):
     def encode(self, value: Any) -> Any:
         """LSP types as JSON values."""
         return self._converter.unstructure(value)
+
+    def decode(self, value: Any, kind: type[T]) -> T:
+        """JSON values as an LSP type; raises `JsonRpcInvalidParams`."""
+        try:
+            return self._converter.structure(value, kind)
+        except Exception as error:
+            log.event("warning", "invalid-params", error=error)
+            raise JsonRpcInvalidParams("The parameters are not as specified.") from None
 
     def _write(self, payload: Any) -> None:
         self.transport.write(frame(json.dumps(payload, separators=(",", ":")).encode("ascii")))

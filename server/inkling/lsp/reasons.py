@@ -57,9 +57,13 @@ class Reasons:
         while len(self._places) > PLACES:
             self._places.popitem(last=False)
 
-    def clear(self, uri: str, surface: str) -> None:
-        """Something was shown: older reasons no longer answer "why not?"."""
-        self._places.pop((uri, surface), None)
+    def clear(self, uri: str, surface: str, plugin: str) -> None:
+        """The plugin has shown something: its older reasons no longer answer "why not?", nor does nobody's."""
+        kept = self._places.get((uri, surface))
+        if kept is not None:
+            left = [reason for reason in kept if reason.plugin not in (plugin, "")]
+            kept.clear()
+            kept.extend(left)
 
     def forget(self, uri: str) -> None:
         """The document was closed."""

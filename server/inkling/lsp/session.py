@@ -9,6 +9,7 @@ from importlib.metadata import EntryPoint
 from typing import TYPE_CHECKING, Any
 
 from lsprotocol import types
+from pygls.exceptions import JsonRpcException
 from pygls.lsp.server import LanguageServer
 from pygls.protocol import default_converter
 
@@ -242,6 +243,7 @@ class Session:
     def apply_settings(self) -> None:
         """Give everyone the settings in force."""
         self.excluded = Exclusion(self.configuration.server.hidden_files)
+        log.follow(self.configuration.server.log_level)
         self.host.review(self.configuration.may_load)
         for entry in self.host.entries:
             if entry.plugin is not None:
@@ -312,9 +314,12 @@ class Session:
             self.diagnoser.refresh_if_waiting()
 
     async def _offer_restart(self, message: str) -> None:
-        restart = types.MessageActionItem("Restart")
-        params = types.ShowMessageRequestParams(types.MessageType.Error, f"Inkling: {message}", [restart])
-        with contextlib.suppress(TimeoutError):
+        actions = [types.MessageActionItem("Restart"), types.MessageActionItem("Show log")]
+        params = types.ShowMessageRequestParams(types.MessageType.Error, f"Inkling: {message}", actions)
+        with contextlib.suppress(TimeoutError, JsonRpcException):
             chosen = await self.protocol.ask(types.WINDOW_SHOW_MESSAGE_REQUEST, params, timeout_s=3600)
-            if chosen is not None and chosen.title == restart.title:
+            if chosen is not None and chosen.title == "Restart":
                 await self.engine.restart()
+            elif chosen is not None:
+                tail = await asyncio.to_thread(engine_link.log_tail)
+                await SessionEditor(self, "").show_text("Inkling engine log", tail, "plaintext")

@@ -7,7 +7,7 @@ a client without it, by the command `inkling.applyAction`. What has to be rememb
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lsprotocol import types
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from inkling.lsp.session import Session
 
 KIND = "code_actions"
+Reply = Sequence[types.CodeAction | types.Command]
 
 
 def register(session: Session) -> None:
@@ -33,7 +34,7 @@ def register(session: Session) -> None:
     )
 
     @session.server.feature(types.TEXT_DOCUMENT_CODE_ACTION, options)
-    def code_action(params: types.CodeActionParams) -> Awaitable[list[types.CodeAction]] | list[types.CodeAction]:
+    def code_action(params: types.CodeActionParams) -> Awaitable[Reply] | Reply:
         snapshot = session.snapshot(params.text_document.uri, KIND)
         if snapshot is None:
             return []
@@ -41,7 +42,7 @@ def register(session: Session) -> None:
         session.dispatch.supersede(snapshot.uri, KIND, *sorted(only), str(params.context.trigger_kind))
         return answer(snapshot, session.edge.range(snapshot, params.range), only)
 
-    async def answer(snapshot: Snapshot, span: Range, only: list[str]) -> list[types.CodeAction]:
+    async def answer(snapshot: Snapshot, span: Range, only: list[str]) -> Reply:
         actions: list[types.CodeAction] = []
         for plugin, diagnostic, place, fix, made_for in session.diagnoser.fixes(snapshot.uri, span):
             if wanted(fix, only):
@@ -55,7 +56,16 @@ def register(session: Session) -> None:
         for outcome in outcomes:
             built = (build(outcome.plugin, action, snapshot, span) for action in outcome.items if wanted(action, only))
             actions += [action for action in built if action is not None]
-        return actions
+        if session.client.can("textDocument.codeAction.codeActionLiteralSupport"):
+            return actions
+        return [as_command(action) for action in actions]
+
+    def as_command(action: types.CodeAction) -> types.Command:
+        """For a client that knows only commands, as all did before LSP 3.8."""
+        if action.command is not None:
+            return action.command
+        data = action.data or {"title": action.title, "edit": session.protocol.encode(action.edit)}
+        return types.Command(title=action.title, command=APPLY_ACTION, arguments=[data])
 
     def build(plugin: str, action: Action, made_for: Snapshot, span: Range) -> types.CodeAction | None:
         """The action in the present text; None when its edits no longer fit. `span` is in the present text."""
@@ -140,6 +150,14 @@ class Resolution:
     async def apply(self, token: types.ProgressToken | None = None) -> None:
         """Make the edits and have the client apply them."""
         await apply_edit(self._session, await self.edit(token), self.title)
+
+
+def apply_data(session: Session, data: Any, token: types.ProgressToken | None) -> Awaitable[None]:
+    """The command `inkling.applyAction`: `data` is an action's, or holds its finished `edit`."""
+    if "edit" in data:
+        edit = session.protocol.decode(data["edit"], types.WorkspaceEdit)
+        return apply_edit(session, edit, str(data.get("title")))
+    return Resolution(session, data).apply(token)
 
 
 def nothing_made(reasons: list[Any]) -> InklingError:

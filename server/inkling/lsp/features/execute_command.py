@@ -19,7 +19,7 @@ from lsprotocol import types
 from pygls.exceptions import JsonRpcInvalidParams
 
 from inkling.api import InklingError, Range, Severity, Snapshot
-from inkling.lsp.features.code_action import Resolution
+from inkling.lsp.features.code_action import apply_data
 from inkling.lsp.greeting import APPLY_ACTION, COMMAND_PREFIX, ENABLE_PLUGIN, RESTART_ENGINE, WHY_NOTHING
 from inkling.lsp.protocol import REQUEST_FAILED, Failed
 from inkling.plugins import Entry, Method
@@ -33,7 +33,7 @@ KIND = "command"
 def register(session: Session) -> None:
     """Register the method."""
     own: dict[str, Callable[[Any, types.ProgressToken | None], Awaitable[Any]]] = {
-        APPLY_ACTION: lambda argument, token: Resolution(session, argument).apply(token),
+        APPLY_ACTION: lambda argument, token: apply_data(session, argument, token),
         WHY_NOTHING: lambda argument, token: why_nothing(argument),
         RESTART_ENGINE: lambda argument, token: session.engine.restart(),
         ENABLE_PLUGIN: lambda argument, token: enable(argument),

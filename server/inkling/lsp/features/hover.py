@@ -34,7 +34,6 @@ def register(session: Session) -> None:
         hovers = [hover for outcome in outcomes for hover in outcome.items]
         if not hovers:
             return None
-        session.reasons.clear(snapshot.uri, KIND)
         return merge(snapshot, position, hovers)
 
     def merge(snapshot: Snapshot, position: Position, hovers: list[Hover]) -> types.Hover:

@@ -1,0 +1,79 @@
+"""pytest-lsp's client, driving the real server with the probes and no model."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from lsprotocol import types
+from pytest_lsp import ClientServerConfig, LanguageClient, client_capabilities, make_test_lsp_client
+from tests.lsp.editor import install_probes
+
+from inkling.lsp.inline_types import InlineCompletionRequest
+
+
+def make_client() -> LanguageClient:
+    """A client with partial results (pytest-lsp's own handler takes every progress for a work-done one) and manners."""
+    client = make_test_lsp_client()
+    for method in (types.CLIENT_REGISTER_CAPABILITY, types.WORKSPACE_CODE_LENS_REFRESH):
+        client.protocol.fm.feature(method)(lambda params: None)
+    ask = client.protocol.get_message_type
+
+    def message_type(method: str) -> Any:
+        return InlineCompletionRequest if method == types.TEXT_DOCUMENT_INLINE_COMPLETION else ask(method)
+
+    client.protocol.get_message_type = message_type  # type: ignore[method-assign, assignment]
+    client.partial_results = {}  # type: ignore[attr-defined]
+    own = client.protocol.fm.features[types.PROGRESS]
+
+    def progress(params: types.ProgressParams) -> None:
+        if str(params.token).startswith("partial"):
+            client.partial_results.setdefault(params.token, []).append(params.value)  # type: ignore[attr-defined]
+        else:
+            own(params)
+
+    client.protocol.fm.features[types.PROGRESS] = progress
+    return client
+
+
+@pytest.fixture
+def settings() -> dict[str, Any]:
+    """initializationOptions; override in a test module."""
+    return {"server": {"start_engine": False}}
+
+
+@pytest_asyncio.fixture
+async def client(
+    tmp_path: Path, settings: dict[str, Any], request: pytest.FixtureRequest
+) -> AsyncGenerator[LanguageClient, None]:
+    """An initialized client; the parameter, if any, names one of pytest-lsp's client profiles."""
+    packages = tmp_path / "packages"
+    packages.mkdir()
+    config = tmp_path / "user.toml"
+    config.write_text('[server]\ndisabled_plugins = ["classify", "complete", "summarize", "token_count"]\n')
+    server = ClientServerConfig(
+        server_command=[sys.executable, "-m", "inkling", "lsp"],
+        client_factory=make_client,
+        server_env={
+            **os.environ,
+            "PYTHONPATH": str(install_probes(packages, "words=Words", "bad=Bad")),
+            "INKLING_CONFIG": str(config),
+        },
+    )
+    client = await server.start()
+    assert isinstance(client, LanguageClient)
+    profile = getattr(request, "param", "neovim")
+    root = tmp_path / "project"
+    root.mkdir()
+    params = types.InitializeParams(
+        capabilities=client_capabilities(profile), root_uri=root.as_uri(), initialization_options=settings
+    )
+    client.result = await client.initialize_session(params)  # type: ignore[attr-defined]
+    yield client
+    await client.shutdown_session()
+    await client.stop()
