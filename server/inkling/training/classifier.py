@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import random
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,7 @@ from inkling.training import classifier_card
 from inkling.training.classifier_metrics import fit_temperature, fit_thresholds, softmax
 from inkling.training.classifier_model import IGNORED
 from inkling.training.classifier_recipe import ClassifierRecipe
-from inkling.training.classifier_run import fit, predict
+from inkling.training.classifier_run import Prediction, fit, predict
 from inkling.training.data_comments import weak_examples
 from inkling.training.data_labelled import DataError, Example, read_examples
 from inkling.training.errors import TrainingError
@@ -45,8 +45,14 @@ def train_from_recipe(recipe_path: Path, out: Path | None = None, overrides: Map
 
     work = folder / "run"
     _claim(work, fingerprint(recipe, ignore=("out", "card")))
-    temperature, thresholds = calibrate(recipe, examples, work)
-    body = fit(recipe, examples, work / "final")
+    if recipe.calibration.refit:
+        temperature, thresholds = calibrate(recipe, _out_of_fold(recipe, examples, work))
+        body = fit(recipe, examples, work / "final")
+    else:
+        part, *others = deal_topics(examples, recipe.calibration.folds, recipe.seed)
+        body = fit(recipe, [examples[i] for other in others for i in other], work / "final")
+        unseen = [examples[i] for i in part]
+        temperature, thresholds = calibrate(recipe, zip(unseen, predict(body, unseen, recipe), strict=True))
     judged = {"written": heldout, "real comments, held out by package": weak_heldout}
     report = {
         name: classifier_card.judge(recipe, body, part, examples, temperature) for name, part in judged.items() if part
@@ -57,31 +63,44 @@ def train_from_recipe(recipe_path: Path, out: Path | None = None, overrides: Map
     return folder
 
 
-def calibrate(recipe: ClassifierRecipe, examples: Sequence[Example], work: Path) -> tuple[float, dict[str, float]]:
-    """(temperature, threshold per label) from out-of-fold logits, which are kept in `work` until the end."""
+def calibrate(recipe: ClassifierRecipe, unseen: Iterable[tuple[Example, Prediction]]) -> tuple[float, dict[str, float]]:
+    """(temperature, threshold per label) from predictions on topics that the predicting model had not seen.
+
+    Each example counts by its weight, so that many weak labels don't drown the few that are sure.
+    """
+    logits, truth, weights = [], [], []
+    for example, (values, labels) in unseen:
+        known = labels != IGNORED
+        logits.append(values[known])
+        truth.append(labels[known])
+        weights.append(np.full(known.sum(), example.weight))
+    all_logits, all_truth = np.concatenate(logits), np.concatenate(truth)
+    temperature = fit_temperature(all_truth, all_logits, np.concatenate(weights))
+    probabilities = softmax(all_logits / temperature)
+    thresholds = fit_thresholds(all_truth, probabilities, recipe.labels, recipe.calibration.precision)
+    thresholds.pop("O", None)
+    return temperature, thresholds
+
+
+def _out_of_fold(
+    recipe: ClassifierRecipe, examples: Sequence[Example], work: Path
+) -> Iterator[tuple[Example, Prediction]]:
+    """Each part of the topics as a model trained on the other parts sees it; finished parts are kept in `work`."""
     parts = deal_topics(examples, recipe.calibration.folds, recipe.seed)
-    logits, truth = [], []
     for number, part in enumerate(parts[: recipe.calibration.runs]):
         kept = work / f"fold-{number}.safetensors"
         if not kept.exists():
             rest = [examples[i] for other in parts if other is not part for i in other]
             body = fit(recipe, rest, work / f"fold-{number}")
-            pairs = predict(body, [examples[i] for i in part], recipe)
-            arrays = {"logits": np.concatenate([p[0] for p in pairs])}
-            arrays["truth"] = np.concatenate([p[1] for p in pairs]).astype(np.int64)
-            save_file(arrays, kept.with_suffix(".draft"))
+            predictions = predict(body, [examples[i] for i in part], recipe)
+            tensors = {f"logits.{i}": p[0] for i, p in zip(part, predictions, strict=True)}
+            tensors |= {f"truth.{i}": p[1] for i, p in zip(part, predictions, strict=True)}
+            save_file(tensors, kept.with_suffix(".draft"))
             kept.with_suffix(".draft").replace(kept)
             shutil.rmtree(work / f"fold-{number}", ignore_errors=True)
         fold = load_file(kept)
-        known = fold["truth"] != IGNORED
-        logits.append(fold["logits"][known])
-        truth.append(fold["truth"][known])
-    all_logits, all_truth = np.concatenate(logits), np.concatenate(truth)
-    temperature = fit_temperature(all_truth, all_logits)
-    probabilities = softmax(all_logits / temperature)
-    thresholds = fit_thresholds(all_truth, probabilities, recipe.labels, recipe.calibration.precision)
-    thresholds.pop("O", None)
-    return temperature, thresholds
+        for i in part:
+            yield examples[i], (fold[f"logits.{i}"], fold[f"truth.{i}"])
 
 
 def deal_topics(examples: Sequence[Example], folds: int, seed: int) -> list[list[int]]:

@@ -21,7 +21,7 @@ from inkling.training.classifier_metrics import (
     roc_auc,
     softmax,
 )
-from inkling.training.classifier_model import IGNORED, AdapterBody, FullBody
+from inkling.training.classifier_model import IGNORED, Scorer
 from inkling.training.classifier_recipe import ClassifierRecipe
 from inkling.training.classifier_run import EncodedExamples, predict
 from inkling.training.data_baseline import available, text_baseline, token_baseline
@@ -40,10 +40,10 @@ class Judgement:
 
 def judge(
     recipe: ClassifierRecipe,
-    body: AdapterBody | FullBody,
+    body: Scorer,
     heldout: Sequence[Example],
     train: Sequence[Example],
-    temperature: float,
+    temperature: float = 1.0,
 ) -> Judgement:
     """Measure on `heldout`; the baseline is fitted on the same `train`, where scikit-learn is installed."""
     pairs = predict(body, heldout, recipe)
@@ -82,7 +82,7 @@ def judge_texts(
 
 def _judge_entities(
     recipe: ClassifierRecipe,
-    body: AdapterBody | FullBody,
+    body: Scorer,
     heldout: Sequence[Example],
     train: Sequence[Example],
     probabilities: NDArray[np.floating],

@@ -78,12 +78,13 @@ def calibration_error(truth: Ints, probabilities: Floats) -> float:
     return sum(b.count * abs(b.confidence - b.accuracy) for b in bins) / len(truth)
 
 
-def fit_temperature(truth: Ints, logits: Floats) -> float:
+def fit_temperature(truth: Ints, logits: Floats, weights: Floats | None = None) -> float:
     """The divisor of the logits with the least negative log-likelihood, by golden-section search on its log."""
+    counted = np.ones(len(truth)) if weights is None else weights
 
     def loss(log_temperature: float) -> float:
         chosen = softmax(logits / np.exp(log_temperature))[np.arange(len(truth)), truth]
-        return float(-np.log(np.maximum(chosen, 1e-12)).mean())
+        return float(-(counted * np.log(np.maximum(chosen, 1e-12))).sum() / counted.sum())
 
     low, high, ratio = np.log(0.2), np.log(10.0), (5**0.5 - 1) / 2
     for _ in range(40):

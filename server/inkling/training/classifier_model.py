@@ -6,7 +6,7 @@ Both are modules whose forward gives a loss to `Trainer`, and both save a folder
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import save_file
 from tokenizers import Encoding, Tokenizer
 from torch import Tensor, nn
+from torch.nn.modules.module import _IncompatibleKeys
 from transformers import (
     AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
@@ -28,17 +29,30 @@ IGNORED = -100
 """The label of tokens that no loss is taken of."""
 
 
-class Body(Protocol):
-    """A trainable classifier."""
+class Scorer(Protocol):
+    """What gives logits for texts: a body in training, or a shipped model."""
 
     def tokenize(self, texts: Sequence[str]) -> list[Encoding]:
         """Token ids, offsets and word numbers, truncated to the model's length."""
 
     def logits(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """[batch, labels] or [batch, tokens, labels], before any temperature."""
+        """[batch, labels] or [batch, tokens, labels]; of a body in training before any temperature."""
 
-    def save(self, folder: Path, temperature: float, thresholds: dict[str, float]) -> None:
-        """Write a folder that the engine loads, calibrated."""
+
+class Shipped:
+    """A saved adapter as a scorer; its logits are over its temperature already."""
+
+    def __init__(self, folder: Path) -> None:
+        self.head = shared.load_adapter(folder)
+
+    def tokenize(self, texts: Sequence[str]) -> list[Encoding]:
+        """See Scorer."""
+        return shared.tokenize(texts, self.head.max_length)
+
+    def logits(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """See Scorer."""
+        result: Tensor = self.head(input_ids, attention_mask)
+        return result
 
 
 def weighted_loss(logits: Tensor, labels: Tensor, weights: Tensor, smoothing: float) -> Tensor:
@@ -87,11 +101,11 @@ class AdapterBody(nn.Module):
             parameter.requires_grad_(name in trainable)
 
     def tokenize(self, texts: Sequence[str]) -> list[Encoding]:
-        """See Body."""
+        """See Scorer."""
         return shared.tokenize(texts, self.head.max_length)
 
     def logits(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """See Body."""
+        """See Scorer."""
         result: Tensor = self.head(input_ids, attention_mask)
         return result
 
@@ -105,8 +119,21 @@ class AdapterBody(nn.Module):
         own = {f"head.{name}" for name in self.owned.values()}
         return {key: value for key, value in super().state_dict(*args, **kwargs).items() if key in own}
 
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> _IncompatibleKeys:
+        """Take what `state_dict` gave; the shared matrices are not missing from it. Raises TrainingError."""
+        result = super().load_state_dict(state_dict, strict=False, assign=assign)
+        lost = {f"head.{name}" for name in self.owned.values()} - set(state_dict)
+        if lost or result.unexpected_keys:
+            name = min(lost or result.unexpected_keys)
+            raise TrainingError(
+                f"A checkpoint of another shape ({name}). Delete the run folder, or give another --out."
+            )
+        return _IncompatibleKeys([], [])
+
     def save(self, folder: Path, temperature: float, thresholds: dict[str, float]) -> None:
-        """See Body."""
+        """Write an adapter folder that the engine loads, calibrated."""
         original = dict(shared.load_encoder()[0].named_parameters())
         parameters = dict(self.head.named_parameters())
         delta: dict[str, Tensor] = {}
@@ -151,14 +178,14 @@ class FullBody(nn.Module):
         self.smoothing = smoothing
 
     def tokenize(self, texts: Sequence[str]) -> list[Encoding]:
-        """See Body."""
+        """See Scorer."""
         raw = Tokenizer.from_str(self.tokenizer.backend_tokenizer.to_str())
         raw.no_padding()
         raw.enable_truncation(self.max_length)
         return list(raw.encode_batch(list(texts)))
 
     def logits(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """See Body."""
+        """See Scorer."""
         result: Tensor = self.model(input_ids=input_ids, attention_mask=attention_mask).logits
         return result
 
@@ -168,7 +195,7 @@ class FullBody(nn.Module):
         return {"loss": weighted_loss(logits, labels, weights, self.smoothing)}
 
     def save(self, folder: Path, temperature: float, thresholds: dict[str, float]) -> None:
-        """See Body. The temperature is folded into the last layer: a plain pipeline is calibrated."""
+        """Write the folder. The temperature is folded into the last layer: a plain pipeline is calibrated."""
         last = [module for module in self.model.modules() if isinstance(module, nn.Linear)][-1]
         with torch.no_grad():
             for parameter in last.parameters():

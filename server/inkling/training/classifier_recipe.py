@@ -43,6 +43,8 @@ class Calibration:
     """The examples' topics are dealt into this many parts."""
     runs: int = 5
     """For so many of the parts a model is trained on the other parts and asked about this one."""
+    refit: bool = True
+    """Train once more on everything. If not, the model that was asked about the first part is the result."""
     precision: float = 0.9
     """A label's threshold is where it is right this often."""
 

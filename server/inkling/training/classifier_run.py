@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from tokenizers import Encoding
 from torch import Tensor, nn
 from torch.utils.data import Dataset
@@ -17,17 +18,20 @@ from transformers import Trainer, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 
 from inkling.engine.models.encoder import length_batches, pad
-from inkling.training.classifier_model import IGNORED, AdapterBody, Body, FullBody
+from inkling.training.classifier_model import IGNORED, AdapterBody, FullBody, Scorer
 from inkling.training.classifier_recipe import ClassifierRecipe
 from inkling.training.data_labelled import Example
 from inkling.training.device import precision
 from inkling.training.errors import TrainingError
 
+Prediction = tuple[NDArray[np.float32], NDArray[np.int64]]
+"""(logits, truth) of an example: [1, labels] and [1], or [tokens, labels] and [tokens]."""
+
 
 class EncodedExamples(Dataset[dict[str, Any]]):
     """Examples as token ids with one label each, or one per token."""
 
-    def __init__(self, examples: Sequence[Example], body: Body, recipe: ClassifierRecipe) -> None:
+    def __init__(self, examples: Sequence[Example], body: Scorer, recipe: ClassifierRecipe) -> None:
         self.encodings = body.tokenize([example.text for example in examples])
         self.labels = [encode_labels(*pair, recipe) for pair in zip(examples, self.encodings, strict=True)]
         self.weights = [example.weight for example in examples]
@@ -161,15 +165,13 @@ def _optimizer(recipe: ClassifierRecipe, body: nn.Module) -> torch.optim.Optimiz
 
 
 @torch.inference_mode()
-def predict(
-    body: AdapterBody | FullBody, examples: Sequence[Example], recipe: ClassifierRecipe
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """(logits, truth) per example: [1, labels] and [1], or [tokens, labels] and [tokens]."""
+def predict(body: Scorer, examples: Sequence[Example], recipe: ClassifierRecipe) -> list[Prediction]:
+    """One prediction per example, in order."""
     data = EncodedExamples(examples, body, recipe)
     result: list[Any] = [None] * len(examples)
     for batch in length_batches([len(encoding) for encoding in data.encodings]):
         ids, mask = pad([data.encodings[index] for index in batch])
         for index, row in zip(batch, body.logits(ids, mask).float().numpy(), strict=True):
             truth = np.atleast_1d(data.labels[index])
-            result[index] = (np.atleast_2d(row)[: len(truth)], truth)
+            result[index] = (np.atleast_2d(row)[: len(truth)].copy(), truth.astype(np.int64))
     return result

@@ -12,13 +12,15 @@ import random
 import re
 from collections.abc import Iterator, Sequence
 
-from tree_sitter import Language, Node, Parser
+from tree_sitter import Language, Node, Parser, Query, QueryCursor
 from tree_sitter_python import language
 
 from inkling.training.classifier_recipe import WeakComments
 from inkling.training.corpus.sources import Package, installed, standard_library, text_of
 from inkling.training.data_labelled import Example
 
+_PYTHON = Language(language())
+_COMMENTS = Query(_PYTHON, "(comment) @comment")
 _MARKER = re.compile(r"\b(TODO|FIXME|HACK|XXX)\b")
 _MARKER_PHRASE = re.compile(r"(?i)@?\b(todo|fixme|hack|xxx+)s?\b\s*([(\[][^)\]]*[)\]])?\s*[:;,.!?/-]*\s*")
 _CODE = re.compile(
@@ -65,7 +67,7 @@ def _labelled(names: Sequence[str], weak: WeakComments, seed: int) -> list[Examp
 
 def package_comments(package: Package) -> Iterator[str]:
     """Every comment block of a package's Python files, `#` and line breaks taken out."""
-    parser = Parser(Language(language()))
+    parser = Parser(_PYTHON)
     for _, text in text_of(package):
         if "#" in text:
             yield from comment_blocks(parser.parse(text.encode()).root_node)
@@ -75,7 +77,8 @@ def comment_blocks(root: Node) -> Iterator[str]:
     """Comments below `root`; neighbouring full-line comments of one column are one block."""
     lines: list[str] = []
     last = (-2, -1)
-    for node in _comments(root):
+    captures = QueryCursor(_COMMENTS).captures(root)
+    for node in sorted(captures.get("comment", []), key=lambda node: node.start_byte):
         row, column = node.start_point
         text = (node.text or b"").decode().lstrip("#").strip()
         if lines and (row, column) != (last[0] + 1, last[1]):
@@ -86,16 +89,6 @@ def comment_blocks(root: Node) -> Iterator[str]:
         last = (row, column)
     if lines:
         yield " ".join(lines)
-
-
-def _comments(root: Node) -> Iterator[Node]:
-    stack = [root]
-    while stack:
-        node = stack.pop()
-        if node.type == "comment":
-            yield node
-        elif node.type != "string":
-            stack.extend(reversed(node.children))
 
 
 def strip_marker(comment: str) -> str:

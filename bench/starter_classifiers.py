@@ -1,0 +1,50 @@
+"""The starter classifiers beside TF-IDF and logistic regression, on text that neither was trained on.
+
+The shipped adapters are measured as they are; the baseline is fitted here, on the same training examples. Reading the
+comments of the debt recipe's packages takes half a minute, and a quick run leaves them out.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import inkling
+from bench.row import Row, row
+from inkling.training.classifier_card import judge
+from inkling.training.classifier_model import Shipped
+from inkling.training.classifier_recipe import ClassifierRecipe
+from inkling.training.data_comments import weak_examples
+from inkling.training.data_labelled import Example, read_examples
+from inkling.training.recipe import load_recipe
+
+ROOT = Path(__file__).parents[1]
+STARTER = Path(inkling.__file__).parent / "starter"
+TASKS = ("tone", "debt", "injection", "secrets")
+LESS_IS_BETTER = "calibration error"
+
+
+def rows(quick: bool = False) -> list[Row]:
+    """Macro-F1, accuracy and calibration error per classifier, and the debt classifier's AUC on real comments."""
+    return [found for task in TASKS for found in _task_rows(task, quick)]
+
+
+def _task_rows(task: str, quick: bool) -> list[Row]:
+    recipe = load_recipe(ROOT / "models" / "recipes" / f"{task}.toml", ClassifierRecipe)
+    body = Shipped(STARTER / task)
+    train = read_examples(recipe.train, recipe.labels, entities=recipe.entities)
+    sets: dict[str, list[Example]] = {"written": read_examples(recipe.heldout, recipe.labels, entities=recipe.entities)}
+    if recipe.weak and not quick:
+        weak_train, sets["real"] = weak_examples(recipe.weak, recipe.seed)
+        train += weak_train
+    return [
+        row(
+            f"starters/classifier {task} {result.name}, {name} held-out",
+            result.value,
+            "",
+            better="less" if result.name.startswith(LESS_IS_BETTER) else "more",
+            peer=result.baseline,
+            peer_value=result.baseline_value,
+        )
+        for name, heldout in sets.items()
+        for result in judge(recipe, body, heldout, train).results
+    ]
