@@ -522,6 +522,18 @@ async def test_loopback_needs_the_token(home: Path) -> None:
     assert process.returncode == 0
 
 
+async def test_a_client_without_unix_sockets(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime, "HAS_UNIX_SOCKETS", False)
+    client, other = EngineClient(QUICK), EngineClient(QUICK)
+    assert await asyncio.gather(classify(client), classify(other)) == ["bad", "bad"]
+    async with aclosing(client.generate(GenerateRequest("fake", "p", max_tokens=3))) as chunks:
+        assert [chunk.text async for chunk in chunks] == ["w0 ", "w1 ", "w2 "]
+    assert len(engines(home)) == 1
+    assert list(home.glob("*.sock")) == []
+    await asyncio.gather(client.close(), other.close())
+    await gone(home)
+
+
 # Readiness
 
 

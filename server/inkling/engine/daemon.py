@@ -19,6 +19,7 @@ import time
 from contextlib import suppress
 from typing import Any
 
+from inkling.engine import runtime
 from inkling.engine.options import arguments_for
 from inkling.engine.runtime import Info, Place, engine_environment, is_running, read_info
 from inkling.engine.settings import EngineSettings
@@ -141,7 +142,7 @@ def spawn(where: Place, settings: EngineSettings, timeout_s: float) -> dict[str,
     parent = os.getpid() if settings.private else 0
     # -P and a folder of ours: the engine must not import from the workspace that the editor happens to be in.
     command = [sys.executable, "-P", "-m", "inkling.engine"]
-    command += arguments_for(settings, name=where.name, parent=parent)
+    command += arguments_for(settings, name=where.name, parent=parent, tcp=not runtime.HAS_UNIX_SOCKETS)
     try:
         process = subprocess.Popen(
             command,

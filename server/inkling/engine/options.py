@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from inkling.engine.runtime import HAS_UNIX_SOCKETS
 from inkling.engine.settings import EngineSettings
 
 
@@ -20,10 +21,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", default="", help="where its socket is; chosen by whoever starts it")
     parser.add_argument("--private", action="store_true", help="serve one window alone")
     parser.add_argument("--parent", type=int, default=0, metavar="PID", help="leave when this process ends")
-    parser.add_argument("--tcp", action="store_true", help="loopback and a token in place of a Unix socket")
+    parser.add_argument(
+        "--tcp",
+        action="store_true",
+        default=not HAS_UNIX_SOCKETS,
+        help="loopback and a token in place of a Unix socket",
+    )
 
 
-def arguments_for(settings: EngineSettings, *, name: str, parent: int = 0) -> list[str]:
+def arguments_for(settings: EngineSettings, *, name: str, parent: int = 0, tcp: bool = False) -> list[str]:
     """The options that give these settings."""
     return [
         f"--device={settings.device}",
@@ -36,6 +42,7 @@ def arguments_for(settings: EngineSettings, *, name: str, parent: int = 0) -> li
         f"--name={name}",
         *(["--private"] if settings.private else []),
         *([f"--parent={parent}"] if parent else []),
+        *(["--tcp"] if tcp else []),
     ]
 
 

@@ -27,7 +27,6 @@ from inkling.engine.options import add_arguments, settings_of
 from inkling.engine.runtime import (
     BACKEND_VARIABLE,
     DEFAULT_BACKEND,
-    HAS_UNIX_SOCKETS,
     Info,
     Place,
     engine_environment,
@@ -74,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
         _say(error_report(InklingError("runtime-folder", message)))
         return 1
     try:
-        return _Process(settings, where, tcp=args.tcp or not HAS_UNIX_SOCKETS, parent=args.parent).serve()
+        return _Process(settings, where, tcp=args.tcp, parent=args.parent).serve()
     finally:
         lock.release()
 
