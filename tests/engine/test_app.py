@@ -217,16 +217,18 @@ async def test_models_status_and_metrics_tell_the_same() -> None:
         assert (await engine.http.get("/v1/models")).json() == {"object": "list", "data": []}
         state = (await engine.http.post("/inkling/load", json={"model": "f", "task": "text-generation"})).json()
         await engine.http.post("/v1/completions", json={"model": "f", "prompt": "p", "max_tokens": 3})
+        await engine.http.post(task_url("fill-mask", "f"), json={"inputs": "[MASK]"})  # one model, two tasks
         listed = (await engine.http.get("/v1/models")).json()
         status = (await engine.http.get("/inkling/status")).json()
         metrics = (await engine.http.get("/metrics")).text
     assert (state["state"], state["quantization"], state["progress"]) == ("ready", "none", 1.0)
     assert [model["id"] for model in listed["data"]] == ["f"]
-    assert status["models"] == [state]
+    assert [model["task"] for model in status["models"]] == ["text-generation", "fill-mask"]
+    assert status["models"][0] == state
     assert (status["generated_tokens"], status["active_requests"]) == (3, 0)
     assert "inkling_generated_tokens_total 3\n" in metrics
     assert "# TYPE inkling_leases gauge\n" in metrics
-    assert "inkling_loaded_models 1\n" in metrics
+    assert "inkling_loaded_models 2\n" in metrics
 
 
 # Over a real socket: departure of the client

@@ -45,8 +45,8 @@ def routes() -> list[Route]:
 async def models(request: Request) -> Response:
     """Models in memory."""
     scheduler: Scheduler = request.app.state.scheduler
-    ready = [state for state in scheduler.pool.states() if state.state == "ready"]
-    data = [{"id": state.id, "object": "model", "created": 0, "owned_by": "inkling"} for state in ready]
+    ready = dict.fromkeys(state.id for state in scheduler.pool.states() if state.state == "ready")
+    data = [{"id": name, "object": "model", "created": 0, "owned_by": "inkling"} for name in ready]
     return Json({"object": "list", "data": data})
 
 
