@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inkling.text import code, grammar, markdown
+from inkling.text import code, grammar, markdown, syntax
 from inkling.text.languages import GRAMMARS, SYNTAXES
 from inkling.text.segments import PROSE, Segment, SegmentKind, block_at, segments, sentences
 from inkling.text.snapshot import Snapshot
@@ -399,6 +399,15 @@ def test_markdown_in_chunks_is_markdown_as_a_whole(text: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(markdown, "_UNSURE", re.compile(""))
         assert markdown.markdown_segments(text) == chunked
+
+
+def test_a_parse_past_its_budget_is_given_up_and_the_scan_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "x = [1, 2, 3]\n" * 20000 + "y = 'ab'\n"
+    snapshot = Snapshot.of(text, language="python", uri="file:///budget.py")
+    assert grammar.parse(snapshot, 0.0) is None
+    monkeypatch.setattr(syntax, "BUDGET", 0.0)
+    assert scope_at(snapshot, snapshot.position(text.index("ab"))) is Scope.STRING
+    assert grammar.parse(snapshot) is not None
 
 
 def test_a_cache_keeps_no_snapshot_alive() -> None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import importlib
 from collections import OrderedDict
 from functools import cache
-from typing import TYPE_CHECKING
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from inkling.text.languages import GRAMMARS
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 PARSE_LIMIT = 512 * 1024
 """Code points above which a document gets no tree: parsing it would hold up the event loop."""
 _KEPT = 16
+_READ = 64 * 1024
 
 _trees: WeakKeyDictionary[Snapshot, SyntaxTree | None] = WeakKeyDictionary()
 _latest: OrderedDict[tuple[str, str], tuple[str, SyntaxTree]] = OrderedDict()
@@ -57,32 +59,43 @@ class SyntaxTree:
         return QueryCursor(_query(self.language)).captures(self.tree.root_node)
 
 
-def parse(snapshot: Snapshot) -> SyntaxTree | None:
-    """The snapshot's tree; None without a grammar for its language, or above `PARSE_LIMIT`."""
+def parse(snapshot: Snapshot, budget: float | None = None) -> SyntaxTree | None:
+    """The snapshot's tree; None without a grammar for its language, above `PARSE_LIMIT`, past a budget (seconds)."""
     if snapshot in _trees:
         return _trees[snapshot]
-    tree = None
-    if snapshot.language in GRAMMARS and len(snapshot) <= PARSE_LIMIT:
-        tree = _parse(snapshot)
-    _trees[snapshot] = tree
-    return tree
-
-
-def _parse(snapshot: Snapshot) -> SyntaxTree:
-    from tree_sitter import Parser
-
-    key = snapshot.uri, snapshot.language
-    old = _latest.pop(key, None)
-    text = snapshot.text
+    if snapshot.language not in GRAMMARS or len(snapshot) > PARSE_LIMIT:
+        _trees[snapshot] = None
+        return None
+    key, text = (snapshot.uri, snapshot.language), snapshot.text
+    old = _latest.get(key)
     seed = _edited(old[1].tree, old[0], text) if old is not None else None
-    parser = Parser(_language(snapshot.language))
-    data = text.encode()
-    parsed = parser.parse(data, seed) if seed is not None else parser.parse(data)
-    tree = SyntaxTree(parsed, snapshot.rope, snapshot.language)
+    parsed = _parse(text.encode(), _language(snapshot.language), seed, budget)
+    if parsed is None:
+        return None
+    tree = _trees[snapshot] = SyntaxTree(parsed, snapshot.rope, snapshot.language)
     _latest[key] = text, tree
+    _latest.move_to_end(key)
     while len(_latest) > _KEPT:
         _latest.popitem(last=False)
     return tree
+
+
+def _parse(data: bytes, language: Language, seed: Tree | None, budget: float | None) -> Tree | None:
+    from tree_sitter import Parser
+
+    parser = Parser(language)
+    if budget is None:
+        return parser.parse(data) if seed is None else parser.parse(data, seed)
+    deadline = perf_counter() + budget
+    seeded: Any = {} if seed is None else {"old_tree": seed}
+    try:
+        return parser.parse(
+            lambda offset, _: data[offset : offset + _READ],
+            progress_callback=lambda *_: perf_counter() > deadline,
+            **seeded,
+        )
+    except ValueError:  # how the binding says that the callback stopped it
+        return None
 
 
 def _edited(tree: Tree, old: str, new: str) -> Tree:

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from tree_sitter import Node
 
 
+BUDGET = 0.003
+"""Seconds that a parse may take while the user types; past it, the scan decides."""
+
+
 class Scope(StrEnum):
     """What surrounds a position."""
 
@@ -30,11 +34,11 @@ class Scope(StrEnum):
 def scope_at(snapshot: Snapshot, position: Position) -> Scope:
     """What surrounds the position. A line comment reaches to the end of its line; quotes belong to no string's inside.
 
-    Costs a re-parse of what changed where the language has a grammar; else, and where the syntax is broken, a scan of
-    the text before the cursor, from at most `block.REACH` back.
+    Costs a re-parse of what changed where the language has a grammar, up to `BUDGET`; else, and where the syntax is
+    broken, a scan of the text before the cursor, from at most `block.REACH` back.
     """
     offset = snapshot.offset(position)
-    tree = parse(snapshot)
+    tree = parse(snapshot, BUDGET)
     if tree is not None:
         node = tree.node_at(max(0, offset - 1), offset)
         scope = _around(tree, node, offset, snapshot)
