@@ -49,8 +49,8 @@ def recipe(tmp_path: Path, small_corpus: Path, small_tokenizer: Path) -> Callabl
             out=tmp_path / out,
             device="cpu",
             shape=shape,
-            loop=LoopRecipe(**{"steps": 8, "batch": 4, "context": 64, "evaluate_every": 4, **loop}),
-            optimizer=OptimizerRecipe(warmup_steps=2, decay_steps=3),
+            loop=LoopRecipe(**{"steps": 8, "batch": 4, "context": 64, "evaluate_every": 4, "decay_steps": 3, **loop}),
+            optimizer=OptimizerRecipe(warmup_steps=2),
         )
 
     return make
@@ -183,7 +183,7 @@ def test_only_the_newest_checkpoints_stay(tmp_path: Path) -> None:
     ("step", "factor"), [(0, 0.1), (4, 0.5), (9, 1.0), (50, 1.0), (80, 1.0), (90, 0.5), (99, 0.05), (100, 0.0)]
 )
 def test_schedule_warms_up_stays_and_decays(step: int, factor: float) -> None:
-    assert schedule(step, 100, OptimizerRecipe(warmup_steps=10, decay_steps=20)) == pytest.approx(factor)
+    assert schedule(step, 100, 10, 20) == pytest.approx(factor)
 
 
 def test_epochs_repeat_and_differ(tmp_path: Path, raw_tokenizer: Any) -> None:

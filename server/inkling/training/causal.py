@@ -49,7 +49,7 @@ def save(model: Any, tokenizer: Any, folder: Path, *, context: int) -> None:
     copy.load_state_dict(model.state_dict())
     copy.to(torch.bfloat16)
     copy.config.max_position_embeddings = context
-    copy.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
+    copy.generation_config = GenerationConfig(
         do_sample=False,
         max_new_tokens=64,
         bos_token_id=tokenizer.bos_token_id,

@@ -10,13 +10,14 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 
 from inkling.training.checkpoint import (
+    Checkpoint,
     CheckpointError,
     Checkpoints,
     module_tensors,
@@ -40,9 +41,10 @@ class Windows(Protocol):
 
 @dataclass(frozen=True)
 class LoopRecipe:
-    """How long, how large a step, and how often to save."""
+    """How long, how large a step, and how often to save. All of it may change when a run is resumed."""
 
     steps: int = 10_000
+    decay_steps: int = 500
     batch: int = 16  # windows a step
     context: int = 512  # tokens a window
     decay_batch: int | None = None  # the same for the decay, where a longer context costs little and pays
@@ -58,19 +60,24 @@ class LoopRecipe:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1.")
 
+    def window(self, step: int) -> tuple[int, int]:
+        """Windows and tokens a window at ``step``."""
+        if step < self.steps - self.decay_steps:
+            return self.batch, self.context
+        return self.decay_batch or self.batch, self.decay_context or self.context
+
 
 @dataclass
 class Position:
-    """Where a run is: everything that ``state.json`` holds."""
+    """Where a run is: everything that ``state.json`` holds. ``recipe`` is the fingerprint of what must not change."""
 
+    recipe: str
     step: int = 0
     epoch: int = 0
     at: int = 0
     context: int = 0
     tokens: int = 0
     seconds: float = 0.0
-    recipe: str = ""
-    losses: list[float] = field(default_factory=list)
 
 
 def train(
@@ -87,36 +94,12 @@ def train(
     """Train ``model`` in place up to ``recipe.steps``, resuming from the checkpoints in ``out`` when there are any.
 
     SIGINT and SIGTERM save a checkpoint and end the run early; the model then holds the running average of its
-    weights, as it does at the end. ``ignore`` is the token id that carries no loss.
+    weights, which stands in for the decay that did not happen. ``ignore`` is the token id that carries no loss.
     Raises CheckpointError when the checkpoints there are those of another recipe or shape, or the disk refuses.
     """
-    device = next(model.parameters()).device
-    optimizers = Optimizers(model, optimizer)
-    average = {name: value.detach().clone() for name, value in model.named_parameters()}
-    store = Checkpoints(out / "checkpoints")
-    position = Position(recipe=fingerprint)
-    if (found := store.latest()) is not None:
-        known = {key: value for key, value in found.state.items() if key in Position.__dataclass_fields__}
-        position = Position(**known)
-        if position.recipe != fingerprint:
-            raise CheckpointError(
-                f"{found.folder}: made by another recipe (data, seed, shape or rates differ). "
-                "Give another --out to start anew, or go back to that recipe to resume."
-            )
-        restore_module(model, found.part("model"), found.folder)
-        for name, inner in optimizers.all.items():
-            restore_optimizer(inner, found.part(name))
-        kept = found.part("average")
-        average = {name: kept[name].to(device) for name in average}
-
-    def save() -> None:
-        tensors = {f"model.{k}": v for k, v in module_tensors(model).items()}
-        tensors |= {f"average.{k}": v for k, v in average.items()}
-        for name, inner in optimizers.all.items():
-            tensors |= {f"{name}.{k}": v for k, v in optimizer_tensors(inner).items()}
-        store.save(position.step, tensors, vars(position))
-
-    data: Tokens | None = None
+    run = _Run(model, optimizer, Checkpoints(out / "checkpoints"), fingerprint)
+    data = _Data(windows, recipe, run.position)
+    position = run.position
     saved = time.monotonic()
     with (
         gradient_of(model, ignore=ignore, compiled=recipe.compile, processes=recipe.processes) as gradient,
@@ -125,27 +108,9 @@ def train(
     ):
         while position.step < recipe.steps and not stop:
             begun = time.monotonic()
-            decaying = position.step >= recipe.steps - optimizer.decay_steps
-            context = (recipe.decay_context if decaying else None) or recipe.context
-            batch = (recipe.decay_batch if decaying else None) or recipe.batch
-            if context != position.context:
-                position.context, position.epoch, position.at, data = context, 0, 0, None
-            if data is None:
-                data = windows(position.epoch, context)
-            rows = data[position.at : position.at + batch]
-            remainder = len(rows) < batch <= len(data)
-            position.at += batch
-            if position.at >= len(data):
-                position.epoch, position.at, data = position.epoch + 1, 0, None
-            if remainder:  # a compiled step knows one shape, and these windows come back in the next epoch
-                continue
-            ids = torch.from_numpy(rows.astype("int64")).to(device)
+            ids = torch.from_numpy(data.next().astype("int64")).to(run.device)
             loss = gradient(ids)
-            factor = optimizers.step(position.step, recipe.steps)
-            with torch.no_grad():
-                keep = min(recipe.average, (1 + position.step) / (10 + position.step))
-                torch._foreach_lerp_(list(average.values()), list(model.parameters()), 1 - keep)
-            position.step += 1
+            factor = run.step(recipe)
             position.tokens += ids.numel()
             spent = time.monotonic() - begun
             position.seconds += spent
@@ -155,14 +120,90 @@ def train(
                 figures["held_out_bits_per_byte"] = round(evaluate(model), 4)
             log.step(position.step, **figures)
             if time.monotonic() - saved > 60 * recipe.checkpoint_minutes:
-                save()
+                run.save()
                 saved = time.monotonic()
-        save()
-    if position.step < recipe.steps:  # cut short: the average stands in for the decay that did not happen
-        with torch.no_grad():
-            for name, parameter in model.named_parameters():
-                parameter.copy_(average[name])
+        run.save()
+    if position.step < recipe.steps:
+        run.take_average()
     return position
+
+
+class _Run:
+    """A model in training: its optimizers, the running average of its weights, its position and checkpoints."""
+
+    def __init__(self, model: torch.nn.Module, recipe: OptimizerRecipe, store: Checkpoints, fingerprint: str) -> None:
+        self.model = model
+        self.weights = dict(model.named_parameters())
+        self.device = next(model.parameters()).device
+        self.optimizers = Optimizers(model, recipe)
+        self.average = {name: value.detach().clone() for name, value in self.weights.items()}
+        self.store = store
+        self.position = Position(fingerprint)
+        if (found := store.latest()) is not None:
+            self._restore(found)
+
+    def step(self, recipe: LoopRecipe) -> float:
+        """Apply the gradients; returns the schedule's factor."""
+        position = self.position
+        factor = self.optimizers.step(position.step, recipe.steps, recipe.decay_steps)
+        keep = min(recipe.average, (1 + position.step) / (10 + position.step))  # the first steps are soon forgotten
+        with torch.no_grad():
+            torch._foreach_lerp_(list(self.average.values()), list(self.weights.values()), 1 - keep)
+        position.step += 1
+        return factor
+
+    def take_average(self) -> None:
+        """Put the average of the weights in their place."""
+        with torch.no_grad():
+            for name, weight in self.weights.items():
+                weight.copy_(self.average[name])
+
+    def save(self) -> None:
+        """Write a checkpoint."""
+        parts = {"model": module_tensors(self.model), "average": self.average}
+        parts |= {name: optimizer_tensors(inner) for name, inner in self.optimizers.all.items()}
+        tensors = {f"{part}.{name}": value for part, values in parts.items() for name, value in values.items()}
+        self.store.save(self.position.step, tensors, vars(self.position))
+
+    def _restore(self, found: Checkpoint) -> None:
+        if found.state.get("recipe") != self.position.recipe:
+            raise CheckpointError(
+                f"{found.folder}: made by another recipe (data, seed, shape or rates differ). "
+                "Give another --out to start anew, or go back to that recipe to resume."
+            )
+        restore_module(self.model, found.part("model"), found.folder)
+        for name, inner in self.optimizers.all.items():
+            restore_optimizer(inner, found.part(name))
+        kept = found.part("average")
+        self.average = {name: kept[name].to(self.device) for name in self.average}
+        self.position = Position(**{k: v for k, v in found.state.items() if k in Position.__dataclass_fields__})
+
+
+class _Data:
+    """The windows of each step in turn, epoch after epoch, from where ``position`` says."""
+
+    def __init__(self, windows: Windows, recipe: LoopRecipe, position: Position) -> None:
+        self._windows = windows
+        self._recipe = recipe
+        self._position = position
+        self._epoch: Tokens | None = None
+
+    def next(self) -> Tokens:
+        """The next step's windows. A change of context begins a new series of epochs."""
+        position = self._position
+        batch, context = self._recipe.window(position.step)
+        if context != position.context:
+            position.context, position.epoch, position.at, self._epoch = context, 0, 0, None
+        while True:
+            if self._epoch is None:
+                self._epoch = self._windows(position.epoch, context)
+            rows = self._epoch[position.at : position.at + batch]
+            remainder = len(rows) < batch <= len(self._epoch)
+            position.at += batch
+            if position.at >= len(self._epoch):
+                position.epoch, position.at, self._epoch = position.epoch + 1, 0, None
+            if not remainder:  # a compiled step knows one shape; what is left over comes back in the next epoch
+                return rows
 
 
 @contextmanager

@@ -19,7 +19,6 @@ class OptimizerRecipe:
     embedding_rate: float = 3e-3
     weight_decay: float = 0.05
     warmup_steps: int = 100
-    decay_steps: int = 500
     clip: float = 1.0
     kind: str = "muon"
 
@@ -50,9 +49,9 @@ class Optimizers:
         )
         self._base = {name: optimizer.param_groups[0]["lr"] for name, optimizer in self.all.items()}
 
-    def step(self, step: int, steps: int) -> float:
+    def step(self, step: int, steps: int, decay_steps: int) -> float:
         """Apply the gradients at ``step`` (from 0) of ``steps`` and clear them; returns the schedule's factor."""
-        factor = schedule(step, steps, self.recipe)
+        factor = schedule(step, steps, self.recipe.warmup_steps, decay_steps)
         torch.nn.utils.clip_grad_norm_(self.parameters, self.recipe.clip)
         for name, optimizer in self.all.items():
             for group in optimizer.param_groups:
@@ -62,8 +61,8 @@ class Optimizers:
         return factor
 
 
-def schedule(step: int, steps: int, recipe: OptimizerRecipe) -> float:
+def schedule(step: int, steps: int, warmup_steps: int, decay_steps: int) -> float:
     """The share of the full rate at ``step``: linear warm-up, flat, linear decay to zero at ``steps``."""
-    warm = (step + 1) / recipe.warmup_steps if recipe.warmup_steps else 1.0
-    decay = (steps - step) / recipe.decay_steps if recipe.decay_steps else 1.0
+    warm = (step + 1) / warmup_steps if warmup_steps else 1.0
+    decay = (steps - step) / decay_steps if decay_steps else 1.0
     return max(0.0, min(1.0, warm, decay))
