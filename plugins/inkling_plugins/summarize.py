@@ -161,8 +161,8 @@ def _all(snapshot: Snapshot) -> Range:
 
 
 def _documented(snapshot: Snapshot, range: Range, place: DocPlace) -> Range:
-    """What a documentation comment at `place` speaks of: the selection, the indented block, or the whole file."""
-    if not range.is_empty:
+    """What a documentation comment at `place` speaks of: a selection of some length, the block, or the whole file."""
+    if _enough(snapshot.text_in(range)):
         return range
     if place.what == "file":
         return _all(snapshot)

@@ -9,6 +9,7 @@ import asyncio
 import os
 import sys
 from collections.abc import AsyncGenerator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,15 @@ def read_lines(path):
 def main():
     for name in sys.argv[1:]:
         '''
+BLOCKS = (
+    "pass\n\n\ndef read_words(path):\n    ",
+    "pass\n\n\ndef parse(text, strict=False):\n    if not text:\n        ",
+    "pass\n\n\nclass Reader:\n    def __init__(self, path):\n        ",
+    "pass\n\n\ndef is_comment(line):\n    return ",
+    "if name == ",
+    "with open(name) as file:\n            ",
+)
+"""Places where a model of code has something to say."""
 COMMENT = "This opens the file and gives back all of its lines, without the line ends."
 
 
@@ -188,7 +198,8 @@ async def test_classify_marks_and_ignores(desk: Desk) -> None:
 async def test_summarize_into_docstring(desk: Desk) -> None:
     text = CODE.replace(" You idiot, your code is garbage.", "")
     uri = desk.open("summary.py", "python", text)
-    action = (await desk.actions(uri, of(text, "with")))["Summarize into docstring"]
+    cursor = position(text, text.index("with open"))
+    action = (await desk.actions(uri, types.Range(cursor, cursor)))["Summarize into docstring"]
     assert action.edit is None
     resolved = await desk.client.code_action_resolve_async(action)
     assert resolved.edit is not None
@@ -198,23 +209,22 @@ async def test_summarize_into_docstring(desk: Desk) -> None:
 
 async def test_complete_streams(desk: Desk) -> None:
     """At one of several places at least, the text grows before the reply comes; everywhere it only grows."""
-    begun = ("return ", "for line in ", "if not ", "print(", "with ", "raise ", "x = ", "")
     longest = 0
-    for number, words in enumerate(begun):
+    for number, words in enumerate(BLOCKS):
         text = CODE + words
         uri = desk.open(f"stream{number}.py", "python", text)
         shown = await desk.ghost(uri, len(text), f"stream{number}")
-        assert all(after.startswith(before) for before, after in zip(shown, shown[1:], strict=False))
+        assert all(after.startswith(before) for before, after in pairwise(shown))
         longest = max(longest, len(set(shown)))
     assert longest >= 2
 
 
 async def test_typing_through_a_suggestion_asks_no_model(desk: Desk) -> None:
-    for number, words in enumerate(("return ", "if not ", "raise ", "x = ", "print(")):
+    for number, words in enumerate(BLOCKS):
         text = CODE + words
         uri = desk.open(f"type{number}.py", "python", text)
         shown = await desk.ghost(uri, len(text), f"type{number}")
-        if shown and len(shown[-1]) > 4 and "\n" not in shown[-1][:4]:
+        if shown and len(shown[-1]) > 4:
             break
     else:
         raise AssertionError("the starter model suggested nothing anywhere")

@@ -41,6 +41,7 @@ def applied(snapshot: Snapshot, edit: Any) -> str:
         (f"{PROSE}|", "markdown", []),
         ("|Too short.|", "markdown", []),
         (f'def f():\n    x = "{PROSE}"|\n', "python", ["Summarize into docstring"]),
+        (f'def f():\n    |x| = "{PROSE}"\n', "python", ["Summarize into docstring"]),
         (f'def f():\n    """Done."""\n    x = "{PROSE}"|\n', "python", []),
         (f"// {PROSE}\nfunction f() {{\n  |x(); y(); z(); a(b, c, d, e); f(1, 2, 3, 4, 5, 6);\n}}\n", "javascript", []),
         ("x = 1|\n", "python", []),
