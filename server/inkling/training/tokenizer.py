@@ -102,7 +102,7 @@ def wrap(tokenizer: Tokenizer, context: int) -> Any:
     """The tokenizer as transformers knows it: special tokens named, chat template set."""
     from transformers import PreTrainedTokenizerFast
 
-    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+    return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         model_max_length=context,
         bos_token=END,
