@@ -506,6 +506,7 @@ async def test_loopback_needs_the_token(home: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "inkling.engine", "--tcp", "--name=tcp", "--idle-seconds=0.5"],
         cwd=where.folder,
+        stdin=subprocess.PIPE,  # a prompt must not find an answer there
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -515,6 +516,7 @@ async def test_loopback_needs_the_token(home: Path) -> None:
     assert info.port > 0
     assert len(info.token) >= 32
     assert not info.socket
+    assert Path(f"/proc/{info.pid}/fd/0").readlink() == Path(os.devnull)
     assert await daemon.answers(info)
     assert not await daemon.answers(replace(info, token="wrong"))
     assert await daemon.stop(where) == info

@@ -316,7 +316,7 @@ async def test_a_generation_ends_at_its_deadline() -> None:
 async def test_a_deadline_that_passes_while_loading_or_waiting() -> None:
     async with parts() as engine:
         chunks = await engine.chunks(request("fake?load_s=2", deadline_s=0.05))
-        assert [chunk.finish for chunk in chunks] == ["deadline"]
+        assert [(chunk.finish, chunk.notices) for chunk in chunks] == [("deadline", ("model-loading",))]
         with pytest.raises(InklingError) as caught:
             await engine.classify("x", model="fake?item_s=0.9", deadline_s=0.05)
         assert caught.value.reason == "timeout"

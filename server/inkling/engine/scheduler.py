@@ -126,6 +126,8 @@ class Scheduler:
     ) -> AsyncGenerator[Chunk, None]:
         """Stream a generation; closing it stops the model at its next token. `usage` gets `prompt_tokens`.
 
+        One whose deadline passes before the model is in memory ends with the notice `model-loading`.
+
         A completion supersedes the unfinished one with the same client, model and cache key.
         """
         stop = Stop(request.deadline_s)
@@ -157,7 +159,7 @@ class Scheduler:
                     if ticket.finished:
                         return
             except TimeoutError:
-                yield Chunk("", 0, 0.0, "deadline")
+                yield Chunk("", 0, 0.0, "deadline", () if ticket.job is not None else ("model-loading",))
             finally:
                 if self._latest.get(key) is ticket:
                     del self._latest[key]
