@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM
 
 from inkling.engine.backend import Stop
 from inkling.engine.generation.text_generator import TextGenerator
-from inkling.engine.models import quantize, quantize_cache
+from inkling.engine.models import quantize, quantize_cache, quantize_compare
 from inkling.engine.models.quantize_plan import Machine, Method, choose
 from inkling.engine.protocol import GenerateRequest
 from inkling.errors import InklingError
@@ -129,6 +129,32 @@ def test_the_reason_is_told(tiny_lm: Callable[[str], Path]) -> None:
     assert generator.quantization in ("int8", "none")
     assert ": " in generator.quantization_why
     assert "architecture gpt2" in generator.quantization_why
+
+
+def test_comparison_has_every_method(tiny_lm: Callable[[str], Path]) -> None:
+    text = "".join(f"def function_{n}(value):\n    return value + {n}\n\n" for n in range(60))
+    rows = {row.method: row for row in quantize.compare(tiny_lm("llama"), text, most_tokens=200, decode_tokens=3)}
+    assert set(rows) == set(quantize_compare.methods("cpu"))
+    exact_row = rows[Method.FLOAT32]
+    for row in rows.values():
+        assert row.error == ""
+        assert row.bytes > 0
+        assert min(row.load_s, row.prefill_tokens_per_s, row.decode_tokens_per_s) > 0
+        assert row.perplexity == pytest.approx(exact_row.perplexity, rel=0.5)
+    assert rows[Method.INT8].perplexity == pytest.approx(exact_row.perplexity, rel=0.05)
+    with pytest.raises(InklingError) as caught:
+        list(quantize.compare(tiny_lm("llama"), "short"))
+    assert caught.value.reason == "too-short"
+
+
+def test_perplexity_is_what_transformers_computes(tiny_lm: Callable[[str], Path]) -> None:
+    folder = tiny_lm("qwen2")
+    decoder = quantize.load(folder, quantization="float32").decoder
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    with torch.inference_mode():
+        mean = float(model(torch.tensor([IDS]), labels=torch.tensor([IDS])).loss)
+    got = quantize_compare.negative_log_likelihood(decoder, [], IDS, tokens_per_pass=7)
+    assert got / len(IDS) == pytest.approx(mean, abs=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import logging
 import os
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,7 @@ def load(
     import bitsandbytes
     from transformers import AutoModelForCausalLM
 
-    warnings.filterwarnings("ignore", message="MatMul8bitLt: inputs will be cast")
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # a line for each product of each token
     versions = (bitsandbytes.__version__, torch.__version__.partition("+")[0])
     name = quantize_cache.entry_name(weights, method, versions)
     placed = {"device_map": {"": device}, "dtype": torch.bfloat16, "use_safetensors": True, **safe}
