@@ -56,6 +56,7 @@ class Complete(Plugin):
         self._cache = GhostCache()
         self._maker = Maker(self.engine, self._cache, self._others)
         self._debounce = Debounce()
+        self._place: Place | None = None
         self._shown: tuple[Place, str] | None = None
         self._told: set[tuple[str, str]] = set()
 
@@ -75,37 +76,35 @@ class Complete(Plugin):
             yield _nothing(refusal)
             return
         place = place_at(snapshot, position, repr(settings))
-        self._debounce.typed(time.monotonic())
+        wait_s = self._wait_s(place, settings)
         self._judge_last(place)
         if not invoked and rejects_middle(place.site):
             yield _nothing("mid-line")
             return
-        shown = ""
-        found = self._cache.find(place)
-        if found is None:
+        ghost, typed = self._cache.find(place) or (None, "")
+        if ghost is None:
             self._maker.rest()
-            waiting = asyncio.create_task(asyncio.sleep(0 if invoked else self._wait_s(place, settings)))
+            waiting = asyncio.create_task(asyncio.sleep(0 if invoked else wait_s))
             scope = await self._maker.scope(snapshot, position)
             if not settings.comments and scope in (Scope.COMMENT, Scope.DOCSTRING):
                 waiting.cancel()
                 yield _nothing("in-comment")
                 return
             await waiting
-            found = await self._maker.begin(snapshot, position, place, settings, scope), ""
+            ghost = await self._maker.begin(snapshot, position, place, settings, scope)
         served = False
-        async with aclosing(self._serve(*found, place, settings)) as items:
+        async with aclosing(self._serve(ghost, typed, place, settings)) as items:
             async for item in items:
                 served = True
-                shown = item.text if isinstance(item, GhostText) else ""
-                yield item
+                yield _with_line_ends(item, snapshot)
         if not served:  # what was being made went another way than the user's typing
             ghost = await self._maker.begin(snapshot, position, place, settings, Scope.CODE)
             async with aclosing(self._serve(ghost, "", place, settings)) as items:
                 async for item in items:
-                    shown = item.text if isinstance(item, GhostText) else ""
-                    yield item
+                    yield _with_line_ends(item, snapshot)
+        shown = self._shown[1] if self._shown is not None and self._shown[0] is place else ""
         self._maker.prepare(snapshot, position, place, shown, settings)
-        await self._tell(found[0].notices, settings.model)
+        await self._tell(ghost.notices, settings.model)
 
     async def _tell(self, notices: tuple[str, ...], model: str) -> None:
         """Say what the engine had to remark about a model, once."""
@@ -150,7 +149,13 @@ class Complete(Plugin):
         return exclusion(snapshot.uri, settings.exclude)
 
     def _wait_s(self, place: Place, settings: CompleteSettings) -> float:
+        """How long to wait at `place`; a cursor that has jumped is not typing, and waits the least."""
         least, most = settings.debounce_min_ms / 1000, settings.debounce_max_ms / 1000
+        goes_on = self._place is not None and place.is_next_to(self._place)
+        self._place = place
+        self._debounce.typed(time.monotonic(), goes_on=goes_on)
+        if not goes_on:
+            return least
         return self._debounce.wait_s(rate=rate_at(place.site.line_before), least_s=least, most_s=max(least, most))
 
     def _judge_last(self, place: Place) -> None:
@@ -161,8 +166,9 @@ class Complete(Plugin):
         typed = place.typed_since(origin)
         if typed == "":
             return
-        self._debounce.shown(taken=typed is not None and (text.startswith(typed) or typed.startswith(text)))
         self._shown = None
+        if typed is not None or place.is_next_to(origin):
+            self._debounce.shown(taken=typed is not None and (text.startswith(typed) or typed.startswith(text)))
 
     async def _serve(
         self, ghost: Ghost, typed: str, place: Place, settings: CompleteSettings
@@ -221,6 +227,13 @@ def _untyped(rest: str, place: Place) -> str:
     """`rest` without the closing bracket that the editor has put behind the cursor."""
     kept = drop_typed_ending(rest, place.site)
     return "" if isinstance(kept, Rejected) else kept
+
+
+def _with_line_ends(item: GhostText | Nothing, snapshot: Snapshot) -> GhostText | Nothing:
+    """The text with the document's own line ends."""
+    if isinstance(item, Nothing) or "\n" not in item.text or snapshot.eol == "\n":
+        return item
+    return replace(item, text=item.text.replace("\n", snapshot.eol))
 
 
 def _why_nothing(ghost: Ghost) -> Nothing:

@@ -22,9 +22,9 @@ class Debounce:
     ignored: int = 0
     _last: float | None = None
 
-    def typed(self, now: float) -> None:
-        """A request came in at `now` (a monotonic clock's seconds)."""
-        if self._last is not None and 0 <= (pause := now - self._last) <= _RHYTHM_RANGE_S:
+    def typed(self, now: float, *, goes_on: bool = True) -> None:
+        """A request came in at `now` (a monotonic clock's seconds); `goes_on` unless the cursor has jumped."""
+        if goes_on and self._last is not None and 0 <= (pause := now - self._last) <= _RHYTHM_RANGE_S:
             self.interval_s = pause if not self.interval_s else _mean(self.interval_s, pause)
         self._last = now
 

@@ -48,6 +48,10 @@ class Place:
         """What filters see of it."""
         return Site(self.before, self.after, self.language)
 
+    def is_next_to(self, other: Place) -> bool:
+        """True when typing may have led from `other` to here: the same document, the same line or the one below."""
+        return self.uri == other.uri and 0 <= self.line - other.line <= 1
+
     def accepting(self, text: str) -> Place:
         """The cursor after `text` has been put in."""
         before = self.before + text

@@ -50,11 +50,13 @@ class Maker:
     ) -> Ghost:
         """A new suggestion at the cursor."""
         self.rest()
+        others = self._others()
+        self._cache.keep({snapshot.uri, *(other.uri for other in others)})
         lines = _several_lines(place.site, settings, scope)
         copy = None
         if settings.copy:
             most = _COPIED_LINES if lines else 1
-            copy = await asyncio.to_thread(copy_from, snapshot, position, self._others(), most)
+            copy = await asyncio.to_thread(copy_from, snapshot, position, others, most)
         if copy is not None and _stands_alone(copy, place.site, settings.copy_alone):
             ghost = Ghost.copied(place, copy, lines)
             if isinstance(present(copy.text, 0, True, place.site, Manners(lines, 0.0), ghost.confidence), Shown):

@@ -116,6 +116,37 @@ async def test_accepting_line_by_line_asks_no_engine(started: Any) -> None:
     assert len(plugin.engine.calls) == 1
 
 
+async def test_line_ends_are_the_documents_own(started: Any) -> None:
+    plugin = await started(Complete, FakeEngine(texts=["if", " a:", "\n        return", " b"]))
+    assert last(await ask(plugin, "def f(a, b):\r\n    |\r\n")) == "if a:\r\n        return b"
+    assert last(await ask(plugin, "def f(a, b):\r\n    if a:\r\n        |\r\n")) == "return b"
+    assert len(plugin.engine.calls) == 1
+
+
+async def test_ghosts_of_closed_documents_are_forgotten(started: Any) -> None:
+    plugin = await started(Complete, FakeEngine(texts=["value"]))
+    await ask(plugin, "x = |\n", uri="file:///a.py")
+    await ask(plugin, "x = |\n", uri="file:///b.py")
+    await ask(plugin, "x = |\n", uri="file:///a.py")
+    assert len(plugin.engine.calls) == 3
+
+
+async def test_jumping_about_is_neither_typing_nor_ignoring(started: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A benchmark, or a user with a mouse: each place is new, so the least wait holds at each of them."""
+    waits: list[float] = []
+    real = asyncio.sleep
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        await real(0)
+
+    plugin = await started(Complete, FakeEngine(texts=["value"]))
+    monkeypatch.setattr(complete.asyncio, "sleep", sleep)
+    for number in range(12):
+        await ask(plugin, "\n" * (3 * number) + "x = |\n")
+    assert [wait for wait in waits if 0 < wait < 0.5] == [0.02] * 12
+
+
 async def test_a_bracket_closed_by_the_editor_is_no_change(started: Any) -> None:
     plugin = await started(Complete, FakeEngine(texts=["len", "(", "values", ")", " + 1"]))
     assert last(await ask(plugin, "count = |\n")) == "len(values) + 1"
