@@ -114,7 +114,7 @@ def small_leaves(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 @pytest.mark.usefixtures("small_leaves")
 @pytest.mark.parametrize("encoding", Encoding)
 def test_random_edit_scripts_match_the_reference(encoding: Encoding) -> None:
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=80, deadline=None)
     @given(scripts(encoding))
     def check(script: tuple[str, list[tuple[tuple[int, int], tuple[int, int], str]]]) -> None:
         text, edits = script

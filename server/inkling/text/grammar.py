@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 from collections import OrderedDict
 from functools import cache
+from math import inf
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -59,7 +60,7 @@ class SyntaxTree:
         return QueryCursor(_query(self.language)).captures(self.tree.root_node)
 
 
-def parse(snapshot: Snapshot, budget: float | None = None) -> SyntaxTree | None:
+def parse(snapshot: Snapshot, budget: float = inf) -> SyntaxTree | None:
     """The snapshot's tree; None without a grammar for its language, above `PARSE_LIMIT`, past a budget (seconds)."""
     if snapshot in _trees:
         return _trees[snapshot]
@@ -80,16 +81,14 @@ def parse(snapshot: Snapshot, budget: float | None = None) -> SyntaxTree | None:
     return tree
 
 
-def _parse(data: bytes, language: Language, seed: Tree | None, budget: float | None) -> Tree | None:
+def _parse(data: bytes, language: Language, seed: Tree | None, budget: float) -> Tree | None:
     from tree_sitter import Parser
 
-    parser = Parser(language)
-    if budget is None:
-        return parser.parse(data) if seed is None else parser.parse(data, seed)
     deadline = perf_counter() + budget
     seeded: Any = {} if seed is None else {"old_tree": seed}
     try:
-        return parser.parse(
+        # through callbacks, since a parse of bytes alone would hold the interpreter's lock from start to end
+        return Parser(language).parse(
             lambda offset, _: data[offset : offset + _READ],
             progress_callback=lambda *_: perf_counter() > deadline,
             **seeded,
