@@ -28,7 +28,7 @@ from inkling.api import (
 from inkling_plugins.ignores import Ignores, ignore_edit, without_directives
 from inkling_plugins.label_cache import LabelCache
 
-_LARGE = 20_000
+_LARGE = 2_000
 """Characters from which a document is parsed off the event loop."""
 _BATCH = 64
 _STEP = 0.025

@@ -84,6 +84,7 @@ class Complete(Plugin):
         ghost, typed = self._cache.find(place) or (None, "")
         if ghost is None:
             self._maker.rest()
+            self._cache.close_running()
             waiting = asyncio.create_task(asyncio.sleep(0 if invoked else wait_s))
             scope = await self._maker.scope(snapshot, position)
             if not settings.comments and scope in (Scope.COMMENT, Scope.DOCSTRING):

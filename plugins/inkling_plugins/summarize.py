@@ -68,8 +68,7 @@ class Summarize(Plugin):
             yield Action("Insert summary above", "refactor.rewrite", resolve="summary_above")
         if snapshot.language in _TEXT_LANGUAGES:
             return
-        place = doc_place(snapshot, range.start)
-        if place is not None and _enough(snapshot.text_in(_documented(snapshot, range, place))):
+        if await asyncio.to_thread(_says_enough, snapshot, range):
             name = "docstring" if snapshot.language == "python" else "doc comment"
             yield Action(f"Summarize into {name}", "refactor.rewrite", resolve="summary_into_docs")
 
@@ -88,7 +87,7 @@ class Summarize(Plugin):
     @resolver("summary_into_docs")
     async def into_docs(self, snapshot: Snapshot, range: Range) -> Edit:
         """The summary as the docstring or documentation comment of the definition around the cursor, or of the file."""
-        place = doc_place(snapshot, range.start)
+        place = await asyncio.to_thread(doc_place, snapshot, range.start)
         if place is None:
             raise InklingError("has-docs", "This definition is documented already.", "Nothing was changed.")
         summary = await self._summarize(snapshot, _documented(snapshot, range, place))
@@ -175,6 +174,12 @@ def _documented(snapshot: Snapshot, range: Range, place: DocPlace) -> Range:
             break
         last = number
     return Range(Position(place.line, 0), snapshot.line_range(last).end)
+
+
+def _says_enough(snapshot: Snapshot, range: Range) -> bool:
+    """Whether there is a place for documentation, and something to say there."""
+    place = doc_place(snapshot, range.start)
+    return place is not None and _enough(snapshot.text_in(_documented(snapshot, range, place)))
 
 
 def _lines(snapshot: Snapshot, first: int) -> range:

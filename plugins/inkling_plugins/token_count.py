@@ -26,7 +26,7 @@ from inkling.api import (
 )
 from inkling_plugins.globs import matches
 
-_LARGE = 50_000
+_LARGE = 2_000
 """Characters from which a document is parsed off the event loop."""
 _LINE_START = r"(?:\A|(?<=[\r\n]))"
 _PROMPT_BLOCK = re.compile(_LINE_START + r"(?P<fence>`{3,}|~{3,})[ \t]*prompt\b[^\r\n]*(?:\r\n|\r|\n)")

@@ -217,10 +217,7 @@ class GhostCache:
 
     def add(self, ghost: Ghost) -> None:
         """Take in a new ghost. Streams that still run are closed: the newest request wins."""
-        for others in self._documents.values():
-            for other in others:
-                if not other.done:
-                    other.close()
+        self.close_running()
         uri = ghost.origin.uri
         ghosts = self._documents.setdefault(uri, [])
         self._documents.move_to_end(uri)
@@ -228,6 +225,13 @@ class GhostCache:
         del ghosts[:-_MOST_GHOSTS]
         while len(self._documents) > _MOST_DOCUMENTS:
             self._documents.popitem(last=False)
+
+    def close_running(self) -> None:
+        """Stop what is being made: the user has gone another way."""
+        for ghosts in self._documents.values():
+            for ghost in ghosts:
+                if not ghost.done:
+                    ghost.close()
 
     def keep(self, uris: Set[str]) -> None:
         """Forget the documents that are not open any more."""
