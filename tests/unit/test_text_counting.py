@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
+from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
 from inkling.text import counting, tree
 from inkling.text.boundaries import Boundaries
@@ -181,6 +181,18 @@ SPLITTABLE: dict[str, Callable[[], Tokenizer]] = {
     ),
     "wordpiece+added": with_added(wordpiece, AddedToken("Foo", normalized=True), AddedToken("x y", normalized=True)),
 }
+
+
+def shortened() -> Tokenizer:
+    """A tokenizer whose file asks for what counting must switch off."""
+    tokenizer = byte_level()
+    tokenizer.enable_truncation(8)
+    tokenizer.enable_padding(length=16)
+    tokenizer.model.dropout = 0.5
+    tokenizer.post_processor = processors.ByteLevel(trim_offsets=True)
+    return tokenizer
+
+
 UNSPLITTABLE: dict[str, tuple[Callable[[], Tokenizer], str]] = {
     "spanned by an added token": (
         with_added(lambda: bpe(pre_tokenizers.ByteLevel(False)), AddedToken("a b"), AddedToken("q", single_word=True)),
@@ -252,6 +264,13 @@ def test_a_pipeline_without_safe_places_says_so(name: str) -> None:
     count = Counter(make().to_str())
     assert count.boundaries.pattern is None
     assert reason in count.boundaries.reason
+
+
+def test_truncation_padding_dropout_and_trimming_are_switched_off() -> None:
+    text = "the quick brown fox " * 20
+    plain, odd = counter("gpt2"), Counter(shortened().to_str())
+    assert {odd.count(text) for _ in range(5)} == {plain.count(text)}
+    assert odd.token_at(Rope.of(text), 3) == plain.token_at(Rope.of(text), 3)
 
 
 def test_the_self_check_finds_a_wrong_rule(monkeypatch: pytest.MonkeyPatch) -> None:

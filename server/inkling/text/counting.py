@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator
 from functools import lru_cache
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from inkling.text.boundaries import Boundaries, boundaries
 from inkling.text.rope import Rope, without_surrogates
@@ -47,14 +47,15 @@ class Counter:
     """A tokenizer and its safe cuts; the algebra that ropes fold. Counts leave out what a template adds."""
 
     def __init__(self, tokenizer_json: str) -> None:
-        from tokenizers import Tokenizer
+        from tokenizers import Tokenizer, processors
 
-        spec: dict[str, Any] = json.loads(tokenizer_json)
-        # counts and offsets of the bare text: no template, no trimming of offsets, no cutting off, no dropout
-        spec.update(truncation=None, padding=None, post_processor=None)
-        if "dropout" in spec["model"]:
-            spec["model"]["dropout"] = None
-        self.tokenizer: Tokenizer = Tokenizer.from_str(json.dumps(spec, ensure_ascii=False))
+        # counts and offsets of the bare text: no cutting off, no template, no trimming of offsets, no dropout
+        self.tokenizer: Tokenizer = Tokenizer.from_str(tokenizer_json)
+        self.tokenizer.no_truncation()
+        self.tokenizer.no_padding()
+        self.tokenizer.post_processor = processors.Sequence([])
+        if getattr(self.tokenizer.model, "dropout", None) is not None:
+            self.tokenizer.model.dropout = None
         added = self.tokenizer.get_added_tokens_decoder()
         self._special = frozenset(number for number, token in added.items() if token.special)
         self.boundaries = boundaries(json.loads(self.tokenizer.to_str()), self._normalize)
@@ -135,7 +136,7 @@ class Counter:
             return None
         start, text = self._around(rope, offset)
         guard = self._guard(text) if start else ""
-        encoding = self.tokenizer.encode(guard + text, add_special_tokens=False)
+        encoding = self.tokenizer.encode_batch([guard + text], add_special_tokens=False)[0]
         base = start - len(guard)
         for number, piece, (first, last) in zip(encoding.ids, encoding.tokens, encoding.offsets, strict=True):
             if first <= offset - base < last and base + last > start:
