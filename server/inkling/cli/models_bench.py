@@ -1,4 +1,4 @@
-"""`inkling models bench`: how fast a model is on this machine, through the engine's own code, in this process."""
+"""`inkling models bench` and `inkling models quantize`: speed, size and quality on this machine, in this process."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import json
 import os
 import time
 from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from inkling.engine.backend import LoadedModel, Stop
@@ -32,6 +34,8 @@ def add_actions(action: Callable[[str, str], argparse.ArgumentParser]) -> None:
         parser.add_argument("model", metavar="ID")
         parser.add_argument("--device", default="auto", help="cpu, cuda, mps (default: the best there is)")
         parser.add_argument("--threads", type=int, default=0, help="CPU threads (default: as the engine)")
+    comparing.add_argument("--text", nargs="+", default=[], metavar="FILE", help="text that the model has not seen")
+    comparing.add_argument("--tokens", type=int, default=4096, help="tokens to measure on, at most (default: 4096)")
     timing.add_argument("--task", choices=[str(task) for task in Task], help="default: the model's own")
     timing.add_argument("--quantization", default="auto", help="auto, none, int8, int4 or nf4")
 
@@ -121,5 +125,38 @@ def _batches(model: LoadedModel, task: str) -> dict[str, float]:
 
 
 def run_quantize(args: argparse.Namespace) -> int:
-    """Compare the precisions."""
-    raise NotImplementedError
+    """Each precision that this machine can run, the most exact first; rows appear as they are measured."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    from inkling.engine.models.catalog import resolve_for
+    from inkling.engine.models.device import pick_device, set_threads
+    from inkling.engine.models.quantize_compare import compare
+
+    source = resolve_for(args.model, Task.TEXT_GENERATION)
+    text = _text(args.text)
+    set_threads(args.threads)
+    rows = compare(source.path, text, device=pick_device(args.device), most_tokens=args.tokens)
+    if args.json:
+        print(json.dumps([asdict(row) for row in rows], indent=1))
+        return 0
+    print(f"{'precision':<10}{'MB':>9}{'load s':>8}{'prompt/s':>10}{'new/s':>8}{'perplexity':>12}{'bits/byte':>11}")
+    for row in rows:
+        if row.error:
+            print(f"{row.method:<10}{row.error}", flush=True)
+            continue
+        print(
+            f"{row.method:<10}{row.bytes / 1e6:>9,.1f}{row.load_s:>8.1f}{row.prefill_tokens_per_s:>10,.0f}"
+            f"{row.decode_tokens_per_s:>8,.0f}{row.perplexity:>12,.2f}{row.bits_per_byte:>11.3f}",
+            flush=True,
+        )
+    return 0
+
+
+def _text(files: list[str]) -> str:
+    """What to measure on: the files given, else Inkling's own sources, which compare precisions but not models."""
+    paths = [Path(name) for name in files] or sorted(Path(__file__).parent.glob("*.py"))
+    try:
+        return "".join(path.read_text(encoding="utf-8") for path in paths)
+    except UnicodeDecodeError as error:
+        raise InklingError("bad-text", "A file for --text is not UTF-8.", "Give source or prose files.") from error
+    except OSError as error:
+        raise InklingError("bad-text", f"{error.filename} cannot be read: {error.strerror}.") from error

@@ -9,7 +9,9 @@ from inkling.engine.backend import Backend, LoadedModel
 from inkling.engine.models import memory
 from inkling.engine.models.catalog import ModelSource, encoder_folder, resolve_for
 from inkling.engine.models.device import pick_device, pick_dtype, set_threads
+from inkling.engine.models.load import Weights, load
 from inkling.engine.protocol import Task
+from inkling.engine.tasks import task_class
 
 
 def create_backend(*, device: str = "auto", threads: int = 0) -> Backend:
@@ -47,9 +49,6 @@ class Store:
     def _task(
         self, source: ModelSource, task: str, quantization: str, on_progress: Callable[[float], None]
     ) -> LoadedModel:
-        from inkling.engine.models.load import load
-        from inkling.engine.tasks import task_class
-
         if task in (Task.SUMMARIZATION, Task.TRANSLATION) and Task.TEXT_GENERATION in source.tasks:
             from inkling.engine.generation.text_generator import TextGenerator
             from inkling.engine.tasks.chat import ChatTask
@@ -69,8 +68,6 @@ class Store:
 def _on_shared_encoder(source: ModelSource, task: str, on_progress: Callable[[float], None]) -> LoadedModel:
     """A task on the starter encoder, whose one copy in memory is also under the starter classifiers."""
     from inkling.engine.models.encoder import load_encoder
-    from inkling.engine.models.load import Weights
-    from inkling.engine.tasks import task_class
 
     on_progress(0.1)
     encoder, tokenizer = load_encoder()
