@@ -10,12 +10,11 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
 import pytest
-from tests.lsp.editor import Editor, install_probes, server_process
+from tests.lsp.editor import Editor, environment, server_process
 
 URI = "file:///work/a.txt"
 HOVER = {"textDocument": {"uri": URI}, "position": {"line": 0, "character": 1}}
@@ -57,14 +56,19 @@ async def test_junk_and_requests_before_initialize(tmp_path: Path) -> None:
 
 async def test_24_the_editor_dies_and_something_holds_stdin_open(tmp_path: Path) -> None:
     read_end, write_end = os.pipe()
+    reply_end, answer_end = os.pipe()
     launcher = """
 import subprocess, sys, time
-server = subprocess.Popen([sys.executable, "-m", "inkling", "lsp"], stdin=int(sys.argv[1]), stdout=subprocess.DEVNULL)
+streams = {"stdin": int(sys.argv[1]), "stdout": int(sys.argv[2])}
+server = subprocess.Popen([sys.executable, "-m", "inkling", "lsp"], **streams)
 print(server.pid, flush=True)
-time.sleep(60)
+time.sleep(100)
 """
     editor = subprocess.Popen(
-        [sys.executable, "-c", launcher, str(read_end)], stdout=subprocess.PIPE, pass_fds=[read_end], text=True
+        [sys.executable, "-c", launcher, str(read_end), str(answer_end)],
+        stdout=subprocess.PIPE,
+        pass_fds=[read_end, answer_end],
+        text=True,
     )
     assert editor.stdout is not None
     server = psutil.Process(int(editor.stdout.readline()))
@@ -76,11 +80,11 @@ time.sleep(60)
         }
         body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params}).encode()
         os.write(write_end, b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
-        time.sleep(2.5)
+        assert os.read(reply_end, 100).startswith(b"Content-Length: ")
         assert server.is_running()
         editor.kill()
         editor.wait()
-        gone, _ = psutil.wait_procs([server], timeout=10)
+        gone, _ = psutil.wait_procs([server], timeout=60)
         assert gone
     finally:
         editor.kill()
@@ -88,8 +92,8 @@ time.sleep(60)
         editor.stdout.close()
         with contextlib.suppress(psutil.NoSuchProcess):
             server.kill()
-        os.close(read_end)
-        os.close(write_end)
+        for descriptor in (read_end, write_end, reply_end, answer_end):
+            os.close(descriptor)
 
 
 async def test_a_parent_in_another_container_is_not_watched(tmp_path: Path) -> None:
@@ -167,7 +171,7 @@ async def test_two_clients_on_tcp_share_nothing(tmp_path: Path) -> None:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "inkling", "lsp", "--tcp", "127.0.0.1:0"),
         stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(install_probes(tmp_path, "words=Words"))},
+        env={**os.environ, **environment(tmp_path, "words=Words")},
     )
     assert process.stderr is not None
     port = int((await process.stderr.readline()).rpartition(b":")[2])

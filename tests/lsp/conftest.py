@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 from lsprotocol import types
 from pytest_lsp import ClientServerConfig, LanguageClient, client_capabilities, make_test_lsp_client
-from tests.lsp.editor import install_probes
+from tests.lsp.editor import environment
 
 from inkling.lsp.inline_types import InlineCompletionRequest
 
@@ -52,18 +52,10 @@ async def client(
     tmp_path: Path, settings: dict[str, Any], request: pytest.FixtureRequest
 ) -> AsyncGenerator[LanguageClient, None]:
     """An initialized client; the parameter, if any, names one of pytest-lsp's client profiles."""
-    packages = tmp_path / "packages"
-    packages.mkdir()
-    config = tmp_path / "user.toml"
-    config.write_text('[server]\ndisabled_plugins = ["classify", "complete", "summarize", "token_count"]\n')
     server = ClientServerConfig(
         server_command=[sys.executable, "-m", "inkling", "lsp"],
         client_factory=make_client,
-        server_env={
-            **os.environ,
-            "PYTHONPATH": str(install_probes(packages, "words=Words", "bad=Bad")),
-            "INKLING_CONFIG": str(config),
-        },
+        server_env={**os.environ, **environment(tmp_path, "words=Words", "bad=Bad")},
     )
     client = await server.start()
     assert isinstance(client, LanguageClient)

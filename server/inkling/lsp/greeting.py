@@ -20,6 +20,7 @@ from inkling.lsp.client import Client
 from inkling.lsp.configuration import Configuration
 from inkling.lsp.log import log
 from inkling.lsp.transport import Transport
+from inkling.lsp.watch import Watch
 from inkling.lsp.wire import Deframer, Frame, Junk, frame
 from inkling.plugins import Entry, Host
 
@@ -38,6 +39,7 @@ class Greeting:
     client: Client
     configuration: Configuration
     host: Host
+    watch: Watch
     trace: str
     result: Mapping[str, Any]
 
@@ -61,6 +63,8 @@ def greet(params: Any, points: Iterable[EntryPoint] | None = None) -> Greeting:
     if not isinstance(params, Mapping) or not isinstance(params.get("capabilities"), Mapping):
         raise ValueError("initialize has no capabilities")
     client = Client(params)
+    watch = Watch()
+    watch.parent(client.process_id)
     configuration = Configuration()
     configuration.set_client(params.get("initializationOptions"))
     configuration.roots = roots(params)
@@ -70,7 +74,7 @@ def greet(params: Any, points: Iterable[EntryPoint] | None = None) -> Greeting:
     trace = params.get("trace")
     info = {"name": "inkling", "version": __version__}
     result = {"capabilities": capabilities(client, host), "serverInfo": info}
-    return Greeting(client, configuration, host, trace if isinstance(trace, str) else "off", result)
+    return Greeting(client, configuration, host, watch, trace if isinstance(trace, str) else "off", result)
 
 
 def capabilities(client: Client, host: Host) -> dict[str, Any]:

@@ -176,7 +176,7 @@ class Session:
         self.configuration = greeting.configuration
         self.progresses.client = greeting.client
         self.excluded = Exclusion(self.configuration.server.hidden_files)
-        self.watch.parent(greeting.client.process_id)
+        self.watch.take_over(greeting.watch)
         self.trace = greeting.trace
         self.host = greeting.host
         self.host.listener = self

@@ -23,6 +23,10 @@ class Watch:
             self._process = process
             self._is_our_parent = hasattr(os, "getppid") and os.getppid() == process
 
+    def take_over(self, other: Watch) -> None:
+        """Go on with another's process."""
+        self._process, self._is_our_parent = other._process, other._is_our_parent
+
     async def wait(self) -> None:
         """Return when the process has died."""
         while True:
