@@ -85,6 +85,7 @@ class GenerateJob(Job):
         self.request = request
         self.steps: Iterator[Chunk] | None = None
         self.prompt_tokens = 0
+        self.prompt_read = False
         self.chunks: asyncio.Queue[Chunk | InklingError] = asyncio.Queue()
 
     def deliver(self, chunk: Chunk) -> None:

@@ -236,9 +236,13 @@ class ModelWorker:
         if job.steps is None:
             job.steps = iter(self.model.generate(job.request, job.stop))
         while True:
-            before = _prompt_tokens(self.model)
-            chunk = next(job.steps, None)
-            job.prompt_tokens += _prompt_tokens(self.model) - before
+            if job.prompt_read:
+                chunk = next(job.steps, None)
+            else:
+                before = _prompt_tokens(self.model)
+                chunk = next(job.steps, None)
+                job.prompt_tokens += _prompt_tokens(self.model) - before
+                job.prompt_read = chunk is not None and chunk.tokens > 0
             if job.stop.is_set:
                 return  # `_next` drops it
             if chunk is None:
