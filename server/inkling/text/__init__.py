@@ -2,7 +2,7 @@
 
 Bottom up:
 
-* `tree`, `rope`: an immutable text whose edits cost O(log n); `position`, `encoding`: places in it, ours and a client's;
+* `tree`, `rope`: an immutable text with edits in O(log n); `position`, `encoding`: places in it, ours and a client's;
 * `document`: the mirror of what a client has open; `snapshot`: one version of it, all that the rest of Inkling sees;
 * `segment`: a span and its clean text; `code`, `markdown`, `commit` find segments, `clean` and `sentence` make their
   texts, `segments` is the way in, `block` and `syntax` answer about the cursor without segmenting the document;
