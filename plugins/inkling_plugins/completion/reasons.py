@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-_DETAILS = {
+DETAILS = {
     "disabled": "Completion is off: [complete] enabled = false.",
     "language-off": "Completion is off for this language: see [complete] languages.",
     "secret-file": "Files that usually hold secrets are never completed or shown to a model.",
@@ -37,4 +37,4 @@ class Rejected:
 
 def detail(reason: str) -> str:
     """The sentence for a slug."""
-    return _DETAILS[reason]
+    return DETAILS[reason]

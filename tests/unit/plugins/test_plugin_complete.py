@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import re
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -455,6 +457,12 @@ async def test_a_model_without_fim_is_told_once(started: Any) -> None:
 
 
 async def test_every_reason_has_words(started: Any) -> None:
-    assert all(text.endswith((".", "false")) or "see [complete]" in text for text in reasons._DETAILS.values())
+    assert all(text.endswith((".", "false")) or "see [complete]" in text for text in reasons.DETAILS.values())
     with pytest.raises(KeyError):
         reasons.detail("no-such-reason")
+
+
+def test_the_documentation_lists_every_reason() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "completion.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `([a-z-]+)` \| (.*) \|$", page, re.MULTILINE))
+    assert rows == reasons.DETAILS
