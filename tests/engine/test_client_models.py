@@ -15,6 +15,8 @@ from inkling.engine.client import EngineClient, EngineSettings
 from inkling.engine.protocol import GenerateRequest
 from inkling.errors import InklingError
 
+pytestmark = pytest.mark.timeout(300)  # each engine imports the model side anew, seconds of CPU each time
+
 PROMPT = "def function_7(value, other=7):\n"
 
 
