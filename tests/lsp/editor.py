@@ -329,30 +329,33 @@ def install_probes(folder: Path, *probes: str) -> Path:
     return folder
 
 
+BUNDLED = ("classify", "complete", "rule", "rules", "secrets", "summarize", "token_count")
+"""Not loaded in these tests: they are about the edge, and need no model."""
+
+
+def environment(folder: Path, *probes: str) -> dict[str, str]:
+    """Variables for a server with the named probes and no bundled plugin; files are made in `folder`."""
+    packages = folder / "packages"
+    packages.mkdir()
+    config = folder / "user.toml"
+    names = ", ".join(f'"{name}"' for name in BUNDLED)
+    config.write_text(f"[server]\nstart_engine = false\ndisabled_plugins = [{names}]\n")
+    return {"PYTHONPATH": str(install_probes(packages, *probes)), "INKLING_CONFIG": str(config)}
+
+
 @contextlib.asynccontextmanager
 async def server_process(
     folder: Path, *probes: str, arguments: Iterable[str] = (), env: Mapping[str, str] | None = None
 ) -> AsyncGenerator[tuple[Editor, asyncio.subprocess.Process], None]:
     """An editor and the real server in a process of its own, with the named probes and no bundled plugin."""
     folder.mkdir(exist_ok=True)
-    packages = folder / "packages"
-    packages.mkdir()
-    config = folder / "user.toml"
-    config.write_text(
-        '[server]\nstart_engine = false\ndisabled_plugins = ["classify", "complete", "summarize", "token_count"]\n'
-    )
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", "inkling", "lsp", "--log-file", str(folder / "log"), "--log-level", "debug", *arguments),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        env={
-            **os.environ,
-            "PYTHONPATH": str(install_probes(packages, *probes)),
-            "INKLING_CONFIG": str(config),
-            **(env or {}),
-        },
+        env={**os.environ, **environment(folder, *probes), **(env or {})},
     )
     assert process.stdin is not None
     editor = Editor(process.stdin.write)
