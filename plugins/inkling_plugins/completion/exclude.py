@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import lru_cache
 
 from inkling_plugins.globs import matches
 
@@ -16,8 +16,9 @@ SECRET_GLOBS = (
 )  # fmt: skip
 
 
-def exclusion(uri: str, exclude: Sequence[str]) -> str | None:
+@lru_cache(maxsize=1024)
+def exclusion(uri: str, exclude: tuple[str, ...]) -> str | None:
     """The reason why a document is left alone, or None. `exclude` are globs as in a .gitignore."""
     if matches(uri, SECRET_GLOBS):
         return "secret-file"
-    return "excluded" if matches(uri, tuple(exclude)) else None
+    return "excluded" if matches(uri, exclude) else None

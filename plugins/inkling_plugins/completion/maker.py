@@ -132,7 +132,9 @@ class Maker:
         if not settings.context_chunks:
             return
         old = self.request(snapshot, position, settings, lines=False)
-        self._surroundings.visit(snapshot, position.line, self._others())
+        others = self._others()
+        chunks = await asyncio.to_thread(self._surroundings.news, snapshot, position.line, others)
+        self._surroundings.keep(chunks, snapshot, position.line, others)
         new = self.request(snapshot, position, settings, lines=False)
         if new.context != old.context:
             warm = replace(new, max_tokens=1, priority=Priority.BACKGROUND)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from inkling.api import ContextFile, Position, Snapshot
-from inkling_plugins.completion.context_ring import LINES, ContextRing, chunk_of
+from inkling_plugins.completion.context_ring import LINES, ContextRing, RingChunk, chunk_of
 from inkling_plugins.completion.copy_source import Copy, find_copy
 from inkling_plugins.globs import path_of
 
@@ -22,18 +22,25 @@ class Surroundings:
         self._seen: set[str] = set()
         self._last: tuple[Snapshot, int] | None = None
 
-    def visit(self, snapshot: Snapshot, line: int, others: Sequence[Snapshot]) -> None:
-        """The user works at `line` now: keep the place before, and the head of each document opened since."""
-        open_uris = {snapshot.uri, *(other.uri for other in others)}
-        self._ring.drop(keep=open_uris)
-        self._seen &= open_uris
-        for other in reversed(others):
-            if other.uri not in self._seen and other.uri != snapshot.uri:
-                self._keep(other, 0)
+    def news(self, snapshot: Snapshot, line: int, others: Sequence[Snapshot]) -> list[RingChunk]:
+        """What is worth keeping now that the user works at `line`: the place before, and the heads of new documents.
+
+        Changes nothing, so that it may run beside requests; `keep` takes the result.
+        """
+        places = [(other, 0) for other in reversed(others) if other.uri not in self._seen and other.uri != snapshot.uri]
         if self._last is not None:
             last, place = self._last
-            if last.uri in open_uris and (last.uri != snapshot.uri or abs(place - line) > LINES):
-                self._keep(last, place)
+            if last.uri != snapshot.uri or abs(place - line) > LINES:
+                places.append((last, place))
+        chunks = (_chunk_at(document, place) for document, place in places)
+        return [chunk for chunk in chunks if chunk is not None]
+
+    def keep(self, chunks: Sequence[RingChunk], snapshot: Snapshot, line: int, others: Sequence[Snapshot]) -> None:
+        """Keep `chunks`, and forget closed documents."""
+        for chunk in chunks:
+            self._ring.add(chunk)
+        self._seen = {other.uri for other in others} | {snapshot.uri}
+        self._ring.drop(keep=self._seen)
         self._last = snapshot, line
 
     def context(self, uri: str, near_cursor: str, most: int) -> tuple[ContextFile, ...]:
@@ -41,13 +48,13 @@ class Surroundings:
         chunks = self._ring.select(uri, near_cursor, _CONTEXT_CHARACTERS)[-most:] if most else []
         return tuple(ContextFile(path_of(chunk.uri).rpartition("/")[2], chunk.text) for chunk in chunks)
 
-    def _keep(self, snapshot: Snapshot, line: int) -> None:
-        self._seen.add(snapshot.uri)
-        first = min(line, snapshot.line_count - 1) // LINES * LINES
-        lines = [snapshot.line(number) for number in range(first, min(first + LINES, snapshot.line_count))]
-        chunk = chunk_of(snapshot.uri, lines)
-        if chunk is not None and len(chunk.text) <= _CHUNK_CHARACTERS:
-            self._ring.add(chunk)
+
+def _chunk_at(snapshot: Snapshot, line: int) -> RingChunk | None:
+    first = min(line, snapshot.line_count - 1) // LINES * LINES
+    start = snapshot.offset(Position(first, 0))
+    end = snapshot.offset(Position(first + LINES, 0))
+    chunk = chunk_of(snapshot.uri, snapshot.slice(start, end).splitlines())
+    return chunk if chunk is not None and len(chunk.text) <= _CHUNK_CHARACTERS else None
 
 
 def copy_from(snapshot: Snapshot, position: Position, others: Sequence[Snapshot], lines: int) -> Copy | None:

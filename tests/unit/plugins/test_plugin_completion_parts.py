@@ -12,6 +12,7 @@ from inkling_plugins.completion.copy_source import KEY, LONGEST, Copy, find_copy
 from inkling_plugins.completion.debounce import Debounce, rate_at
 from inkling_plugins.completion.exclude import exclusion
 from inkling_plugins.completion.prompt import place_at, prompt_windows
+from inkling_plugins.completion.surroundings import Surroundings
 
 # -- copies
 
@@ -280,3 +281,28 @@ def test_the_model_sees_one_kind_of_line_end(eol: str) -> None:
 )
 def test_exclusion(uri: str, expected: str | None) -> None:
     assert exclusion(uri, ("vendor/", "*.min.js")) == expected
+
+
+# -- surroundings
+
+
+def named(letter: str, count: int) -> Snapshot:
+    text = "".join(f"{letter}{number} = {letter}_call{number}(1)\n" for number in range(count))
+    return Snapshot.of(text, uri=f"file:///{letter}.py", language="python")
+
+
+def move(surroundings: Surroundings, snapshot: Snapshot, line: int, others: list[Snapshot]) -> list[tuple[str, str]]:
+    """Work at a line, then say what the model would see: files and the first word of each chunk."""
+    surroundings.keep(surroundings.news(snapshot, line, others), snapshot, line, others)
+    return [(file.path, file.text.split()[0]) for file in surroundings.context(snapshot.uri, "", 8)]
+
+
+def test_where_the_user_has_been_is_context() -> None:
+    a, b, c = named("a", 300), named("b", 300), named("c", 10)
+    surroundings = Surroundings()
+    assert move(surroundings, a, 200, [b]) == [("b.py", "b0")]
+    assert move(surroundings, a, 210, [b]) == [("b.py", "b0")]
+    assert move(surroundings, b, 5, [a]) == [("b.py", "b0"), ("a.py", "a192")]
+    assert move(surroundings, b, 150, [a, c]) == [("b.py", "b0"), ("a.py", "a192"), ("c.py", "c0")]
+    assert move(surroundings, b, 150, [c]) == [("b.py", "b0"), ("c.py", "c0")]
+    assert surroundings.context(b.uri, "", 0) == ()
