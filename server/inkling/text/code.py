@@ -20,11 +20,18 @@ _BLANK_LINES = re.compile(r"(?:\r\n|\r(?!\n)|\n)[ \t]*(?:\r\n|\r|\n)")
 Found = tuple[SegmentKind, int, int]
 
 
-def code_segments(snapshot: Snapshot) -> tuple[Segment, ...]:
-    """All segments of a code document, in order: comments, docstrings, strings, functions, classes."""
+LAYERS = (
+    frozenset({SegmentKind.COMMENT, SegmentKind.DOCSTRING}),
+    frozenset({SegmentKind.STRING, SegmentKind.FUNCTION, SegmentKind.CLASS}),
+)
+"""Kinds that are found together: whoever wants the comments need not pay for the strings."""
+
+
+def code_segments(snapshot: Snapshot, layer: frozenset[SegmentKind]) -> tuple[Segment, ...]:
+    """The segments of a code document that belong to a layer, in order."""
     tree = parse(snapshot)
     text = snapshot.text
-    found = list(_from_tree(tree) if tree is not None else _from_scan(text, snapshot.language))
+    found = list(_from_tree(tree, layer) if tree is not None else _from_scan(text, snapshot.language, layer))
     comments = sorted((start, end) for kind, start, end in found if kind is SegmentKind.COMMENT)
     spans = [(_comment_kind(text, start), start, end) for start, end in merge_comments(text, comments)]
     spans += [item for item in found if item[0] is not SegmentKind.COMMENT]
@@ -67,7 +74,8 @@ def _continues(text: str, block: Span, start: int) -> bool:
         return False
     if _BLOCK.match(text, block[0]) or _BLOCK.match(text, start):
         return False
-    line = max(text.rfind("\n", 0, block[0]), text.rfind("\r", 0, block[0])) + 1
+    line = text.rfind("\n", 0, block[0]) + 1
+    line = max(line, text.rfind("\r", line, block[0]) + 1)
     alone = not text[line : block[0]].strip()
     return alone and _comment_kind(text, block[0]) is _comment_kind(text, start)
 
@@ -76,21 +84,23 @@ def _comment_kind(text: str, start: int) -> SegmentKind:
     return SegmentKind.DOCSTRING if _DOC_COMMENT.match(text, start) else SegmentKind.COMMENT
 
 
-def _from_tree(tree: SyntaxTree) -> Iterator[Found]:
-    captures = tree.captures()
+def _from_tree(tree: SyntaxTree, layer: frozenset[SegmentKind]) -> Iterator[Found]:
+    captures = tree.captures(layer | {SegmentKind.DOCSTRING})
     docstrings = {node.id for node in captures.get("docstring", ())}
     for name, nodes in captures.items():
         for node in nodes:
             if name == "string" and node.id in docstrings:
                 continue
             start, end = tree.span(node)
-            yield SegmentKind(name), start, end
+            if name in layer:
+                yield SegmentKind(name), start, end
 
 
-def _from_scan(text: str, language: str) -> Iterator[Found]:
+def _from_scan(text: str, language: str, layer: frozenset[SegmentKind]) -> Iterator[Found]:
     for match in scanner(language).finditer(text):
         kind = SegmentKind.COMMENT if match["comment"] is not None else SegmentKind.STRING
-        yield kind, match.start(), match.end()
+        if kind in layer:
+            yield kind, match.start(), match.end()
 
 
 @cache

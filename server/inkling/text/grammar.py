@@ -53,11 +53,11 @@ class SyntaxTree:
             start, end = (self._rope.units_before(offset, utf8=True) for offset in (start, end))
         return self.tree.root_node.descendant_for_byte_range(start, end)
 
-    def captures(self) -> dict[str, list[Node]]:
-        """All nodes worth knowing, by what they are: comment, string, docstring, function, class."""
+    def captures(self, names: frozenset[str]) -> dict[str, list[Node]]:
+        """The nodes of the names given: comment, string (docstrings too), docstring, function, class."""
         from tree_sitter import QueryCursor
 
-        return QueryCursor(_query(self.language)).captures(self.tree.root_node)
+        return QueryCursor(_query(self.language, names)).captures(self.tree.root_node)
 
 
 def parse(snapshot: Snapshot, budget: float = inf) -> SyntaxTree | None:
@@ -151,17 +151,17 @@ def _language(name: str) -> Language:
 
 
 @cache
-def _query(name: str) -> Query:
+def _query(name: str, groups: frozenset[str]) -> Query:
     from tree_sitter import Query
 
     grammar = GRAMMARS[name]
-    groups = {
+    nodes = {
         "comment": grammar.comments,
         "string": grammar.strings,
         "function": grammar.functions,
         "class": grammar.classes,
     }
-    patterns = [f"({node}) @{group}" for group, nodes in groups.items() for node in nodes]
-    if grammar.module == "tree_sitter_python":
+    patterns = [f"({node}) @{group}" for group in sorted(groups) for node in nodes.get(group, ())]
+    if "docstring" in groups and grammar.module == "tree_sitter_python":
         patterns.append("(expression_statement . (string) @docstring .)")
     return Query(_language(name), "\n".join(patterns))

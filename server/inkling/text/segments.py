@@ -7,7 +7,7 @@ from weakref import WeakKeyDictionary
 
 from inkling.text.block import block_at
 from inkling.text.clean import clean_lines
-from inkling.text.code import code_segments, paragraph_spans
+from inkling.text.code import LAYERS, code_segments, paragraph_spans
 from inkling.text.commit import commit_segments
 from inkling.text.languages import COMMIT, MARKDOWN, SYNTAXES
 from inkling.text.markdown import PARSE_LIMIT as MARKDOWN_LIMIT
@@ -16,7 +16,15 @@ from inkling.text.segment import Segment, SegmentKind, assemble
 from inkling.text.sentence import sentences
 from inkling.text.snapshot import Snapshot
 
-_found: WeakKeyDictionary[Snapshot, tuple[Segment, ...]] = WeakKeyDictionary()
+_found: WeakKeyDictionary[Snapshot, dict[frozenset[SegmentKind], tuple[Segment, ...]]] = WeakKeyDictionary()
+
+PROSE = frozenset(
+    {SegmentKind.COMMENT, SegmentKind.DOCSTRING, SegmentKind.PARAGRAPH, SegmentKind.HEADING, SegmentKind.LIST_ITEM}
+)
+"""The kinds whose texts are prose and do not overlap."""
+
+
+_EVERY = frozenset(SegmentKind)
 
 
 def segments(snapshot: Snapshot, kinds: Iterable[SegmentKind]) -> tuple[Segment, ...]:
@@ -26,31 +34,32 @@ def segments(snapshot: Snapshot, kinds: Iterable[SegmentKind]) -> tuple[Segment,
     sections; a commit message itself, its subject as a heading and its paragraphs; any other text paragraphs. Computed
     once per snapshot, which the cache does not keep alive.
     """
-    every = _found.get(snapshot)
-    if every is None:
-        every = _found[snapshot] = _segments(snapshot)
     wanted = frozenset(kinds)
+    sought = wanted | PROSE if SegmentKind.SENTENCE in wanted else wanted
+    known = _found.setdefault(snapshot, {})
+    every: list[Segment] = []
+    for layer in _layers(snapshot):
+        if layer & sought:
+            if layer not in known:
+                known[layer] = _segments(snapshot, layer)
+            every += known[layer]
     found = [segment for segment in every if segment.kind in wanted]
     if SegmentKind.SENTENCE in wanted:
         found += [sentence for segment in every if segment.kind in PROSE for sentence in sentences(segment)]
-        found.sort(key=lambda segment: segment.start)
-    return tuple(found)
+    return tuple(sorted(found, key=lambda segment: (segment.start, -segment.end)))
 
 
-PROSE = frozenset(
-    {SegmentKind.COMMENT, SegmentKind.DOCSTRING, SegmentKind.PARAGRAPH, SegmentKind.HEADING, SegmentKind.LIST_ITEM}
-)
-"""The kinds whose texts are prose and do not overlap."""
+def _layers(snapshot: Snapshot) -> tuple[frozenset[SegmentKind], ...]:
+    return LAYERS if snapshot.language in SYNTAXES else (_EVERY,)
 
 
-def _segments(snapshot: Snapshot) -> tuple[Segment, ...]:
-    language = snapshot.language
-    if language in COMMIT:
+def _segments(snapshot: Snapshot, layer: frozenset[SegmentKind]) -> tuple[Segment, ...]:
+    if snapshot.language in SYNTAXES:
+        return code_segments(snapshot, layer)
+    if snapshot.language in COMMIT:
         return commit_segments(snapshot.text)
-    if language in MARKDOWN and len(snapshot) <= MARKDOWN_LIMIT:
+    if snapshot.language in MARKDOWN and len(snapshot) <= MARKDOWN_LIMIT:
         return markdown_segments(snapshot.text)
-    if language in SYNTAXES:
-        return code_segments(snapshot)
     text = snapshot.text
     return tuple(
         assemble(SegmentKind.PARAGRAPH, start, end, clean_lines(text[start:end]), start)
