@@ -12,6 +12,7 @@ import pytest
 
 from inkling.engine.backend import Stop
 from inkling.engine.models.catalog import list_starters, resolve
+from inkling.engine.models.store import create_backend
 from inkling.engine.protocol import Chunk, GenerateRequest, Task
 from inkling.engine.tasks.chat import ChatTask
 from inkling.errors import InklingError
@@ -50,10 +51,16 @@ def test_starter_heads_answer_as_any_classifier(model: str, load: Any) -> None:
         load(model, Task.SUMMARIZATION)
 
 
-def test_a_starter_head_has_no_encoder_of_its_own(load: Any) -> None:
-    encoder = load("starter:encoder", "feature-extraction")
-    head = load(HEADS[0], resolve(HEADS[0]).task)
-    assert head.bytes < encoder.bytes / 20
+def test_the_shared_encoder_is_counted_once() -> None:
+    backend = create_backend(device="cpu", threads=2)
+    before = [backend.estimate_bytes(model, resolve(model).task, quantization="auto") for model in HEADS]
+    assert min(before) > 90_000_000
+    models = [("starter:encoder", "feature-extraction"), (HEADS[0], resolve(HEADS[0]).task),
+              ("starter:encoder", "zero-shot-classification")]  # fmt: skip
+    first, *others = [backend.load(*model, quantization="auto", on_progress=lambda _: None).bytes for model in models]
+    assert first > 90_000_000
+    assert max(others) < 5_000_000
+    assert max(backend.estimate_bytes(*model, quantization="auto") for model in models) < 45_000_000
 
 
 class Recorder:

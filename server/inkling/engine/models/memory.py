@@ -27,8 +27,7 @@ def estimate_bytes(source: ModelSource, task: str, *, quantization: str, device:
 
         dtype, _, _ = pick_dtype(device, quantization)
         bits = sum(_bits(tensor, dtype.itemsize * 8) for tensor in tensors)
-    total = int(bits / 8) + OVERHEAD_BYTES
-    return total + _shared_encoder_bytes() if source.is_adapter else total
+    return int(bits / 8) + OVERHEAD_BYTES
 
 
 def _generator_bits(source: ModelSource, tensors: Sequence[Tensor], quantization: str, device: str) -> float:
@@ -52,7 +51,8 @@ def _bits(tensor: Tensor, width: float) -> float:
     return tensor.parameters * (width if "F" in tensor.dtype else ITEM_BITS[tensor.dtype])
 
 
-def _shared_encoder_bytes() -> int:
+def encoder_bytes() -> int:
+    """Of the starter encoder, which every starter classifier shares."""
     folder = encoder_folder()
     return (folder / "model.safetensors").stat().st_size if folder else 0
 

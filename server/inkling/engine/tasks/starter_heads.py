@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from inkling.engine.backend import Stop
@@ -26,13 +26,11 @@ class StarterHead:
     quantization_why = "a small head on the shared encoder"
     device = "cpu"
 
-    def __init__(self, source: ModelSource, on_progress: Callable[[float], None] = lambda fraction: None) -> None:
-        on_progress(0.1)
+    def __init__(self, source: ModelSource) -> None:
         self._head: EncoderHead = load_adapter(source.path)
         self.id = source.id
         self.task = self._head.task
         self.bytes = source.bytes
-        on_progress(1.0)
 
     def run(self, inputs: Sequence[Any], parameters: Mapping[str, Any], stop: Stop) -> list[Any]:
         """One list of labels or spans per input."""
