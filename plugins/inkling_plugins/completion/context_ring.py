@@ -14,6 +14,9 @@ LINES = 64
 """Lines of a chunk."""
 _SAME = 0.9
 _SEEN = 0.5
+_NEAR = 4_000
+_HEAD = 200
+"""Characters: the end of the window that is compared, and what identifies a chunk in its own document."""
 _WORD = re.compile(r"[^\W\d]\w+")
 
 
@@ -67,17 +70,18 @@ class ContextRing:
         wanted = set(keep)
         self._chunks = [chunk for chunk in self._chunks if chunk.uri in wanted]
 
-    def select(self, uri: str, near_cursor: str, budget: int) -> list[RingChunk]:
+    def select(self, uri: str, window: str, budget: int) -> list[RingChunk]:
         """The chunks to show at a cursor in `uri`, oldest first, newest kept when over `budget` characters.
 
-        Chunks too similar to the text around the cursor are left out: the model has it before it, and would parrot.
+        `window` is the text before the cursor that the model has anyway. Chunks out of it are left out, and so are those
+        too similar to its end: the model would parrot them.
         """
-        here = words_of(near_cursor)
+        here = words_of(window[-_NEAR:])
         chosen: list[RingChunk] = []
         for chunk in reversed(self._chunks):
             if len(chunk.text) > budget or similarity(chunk.words, here) > _SEEN:
                 continue
-            if chunk.uri == uri and chunk.text in near_cursor:
+            if chunk.uri == uri and chunk.text[:_HEAD] in window:
                 continue
             budget -= len(chunk.text)
             chosen.append(chunk)

@@ -23,7 +23,6 @@ _DEADLINE_S = 20.0
 _COPIED_LINES = 4
 _TELLING = 8
 """Characters that make a line unlike others."""
-_NEAR_CURSOR = 4_000
 _PARSED = 400_000
 """Characters above which a document's syntax is not asked about."""
 _IN_TEXT = (Scope.COMMENT, Scope.DOCSTRING, Scope.STRING)
@@ -76,7 +75,7 @@ class Maker:
             model=settings.model,
             prompt=before,
             suffix=after if _fills(settings) and after.strip() else None,
-            context=self._surroundings.context(snapshot.uri, before[-_NEAR_CURSOR:], settings.context_chunks),
+            context=self._surroundings.context(snapshot.uri, before, settings.context_chunks),
             max_tokens=settings.max_tokens if lines else min(settings.max_tokens, _ONE_LINE_TOKENS),
             stop=_stops(Site(before, after, snapshot.language), lines),
             deadline_s=_DEADLINE_S,

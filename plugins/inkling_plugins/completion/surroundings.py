@@ -43,9 +43,9 @@ class Surroundings:
         self._ring.drop(keep=self._seen)
         self._last = snapshot, line
 
-    def context(self, uri: str, near_cursor: str, most: int) -> tuple[ContextFile, ...]:
-        """At most `most` chunks for a cursor in `uri`, in an order that changes seldom."""
-        chunks = self._ring.select(uri, near_cursor, _CONTEXT_CHARACTERS)[-most:] if most else []
+    def context(self, uri: str, window: str, most: int) -> tuple[ContextFile, ...]:
+        """At most `most` chunks for a cursor in `uri` behind the text `window`, in an order that changes seldom."""
+        chunks = self._ring.select(uri, window, _CONTEXT_CHARACTERS)[-most:] if most else []
         return tuple(ContextFile(path_of(chunk.uri).rpartition("/")[2], chunk.text) for chunk in chunks)
 
 

@@ -151,7 +151,7 @@ def test_a_new_version_of_a_chunk_takes_its_place() -> None:
 
 
 @pytest.mark.parametrize(
-    ("near_cursor", "budget", "expected"),
+    ("window", "budget", "expected"),
     [
         ("", 10_000, "ab"),
         ("", 26, "b"),
@@ -159,11 +159,11 @@ def test_a_new_version_of_a_chunk_takes_its_place() -> None:
         ("aname1 aname2 aname3 x", 10_000, "b"),
     ],
 )
-def test_selection(near_cursor: str, budget: int, expected: str) -> None:
+def test_selection(window: str, budget: int, expected: str) -> None:
     ring = ContextRing()
     for letter in "ab":
         ring.add(chunk(f"file:///{letter}", *(letter + name for name in names(1, 2, 3))))
-    assert "".join(each.uri[-1] for each in ring.select("file:///x", near_cursor, budget)) == expected
+    assert "".join(each.uri[-1] for each in ring.select("file:///x", window, budget)) == expected
 
 
 def test_closed_documents_are_dropped() -> None:
@@ -306,3 +306,4 @@ def test_where_the_user_has_been_is_context() -> None:
     assert move(surroundings, b, 150, [a, c]) == [("b.py", "b0"), ("a.py", "a192"), ("c.py", "c0")]
     assert move(surroundings, b, 150, [c]) == [("b.py", "b0"), ("c.py", "c0")]
     assert surroundings.context(b.uri, "", 0) == ()
+    assert [file.path for file in surroundings.context(b.uri, b.text[:4000], 8)] == ["c.py"]
