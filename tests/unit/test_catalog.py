@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from inkling.engine.models import catalog, hub_cache
+from inkling.engine.models import catalog, hub_cache, starters
 from inkling.engine.models.catalog import list_cached, list_starters, resolve, resolve_for, verify
 from inkling.engine.models.safetensors_file import read_header
 from inkling.errors import InklingError
@@ -250,7 +250,7 @@ def test_the_encoder_starter_is_found_without_importing_it() -> None:
 
 
 def test_verify_reads_the_weights(hub: Path) -> None:
-    assert verify("starter:encoder").sha256 == {"model.safetensors": catalog.ENCODER_SHA256}
+    assert verify("starter:encoder").sha256 == {"model.safetensors": starters.ENCODER_SHA256}
     snapshot = cached(hub, "org/model")
     assert verify("org/model").id == "org/model"
     (snapshot / "model.safetensors").resolve().write_bytes(safetensors(b"\1" * 8))  # same size, other bits
@@ -265,7 +265,7 @@ def test_starters_come_with_their_facts(tmp_path: Path, monkeypatch: pytest.Monk
     facts = {"mood": {"licence": "Apache-2.0", "languages": ["en"], "description": "Moods.",
                       "sha256": {"adapter.safetensors": hashlib.sha256(weights).hexdigest()}}}  # fmt: skip
     folder(tmp_path, catalog__json=json.dumps(facts))
-    monkeypatch.setattr(catalog, "STARTER_FOLDER", tmp_path)
+    monkeypatch.setattr(starters, "STARTER_FOLDER", tmp_path)
     source = verify("starter:mood")
     assert (source.licence, source.languages, source.description) == ("Apache-2.0", ("en",), "Moods.")
     assert (source.task, source.is_adapter, source.starter) == ("text-classification", True, True)

