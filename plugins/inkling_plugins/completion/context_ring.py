@@ -73,8 +73,8 @@ class ContextRing:
     def select(self, uri: str, window: str, budget: int) -> list[RingChunk]:
         """The chunks to show at a cursor in `uri`, oldest first, newest kept when over `budget` characters.
 
-        `window` is the text before the cursor that the model has anyway. Chunks out of it are left out, and so are those
-        too similar to its end: the model would parrot them.
+        `window` is the text before the cursor that the model has anyway. Chunks out of it are left out, and so are
+        those too similar to its end: the model would parrot them.
         """
         here = words_of(window[-_NEAR:])
         chosen: list[RingChunk] = []
