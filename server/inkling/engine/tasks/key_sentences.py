@@ -1,7 +1,8 @@
 """Key sentences: a summary chosen from the text rather than written, told as such by its kind.
 
-A sentence encoder says how near each sentence is to the whole text. That alone is no better than taking the first
-sentences, and writers do put what matters first, so a sentence's place counts as well.
+A sentence encoder says how near each sentence is to the whole text. That alone was measured to be no better than
+taking the first sentences, so a sentence's place counts as well: of texts that begin with what matters the beginning is
+chosen, of others the centre. This is a modest kind of summary; a model that writes one is a setting away.
 """
 
 from __future__ import annotations
