@@ -180,7 +180,7 @@ class Complete(Plugin):
         ghost.hold()
         try:
             async for _ in ghost.growth():
-                if ghost.abandoned:
+                if not ghost.agrees(typed):
                     break
                 view = ghost.view or present(ghost.text, ghost.tokens, ghost.done, site, manners, ghost.confidence)
                 if view is None:
