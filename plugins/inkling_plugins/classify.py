@@ -26,12 +26,13 @@ from inkling.api import (
     sentences,
 )
 from inkling_plugins.ignores import Ignores, ignore_edit, without_directives
-from inkling_plugins.label_cache import LabelCache
+from inkling_plugins.label_cache import LabelCache, label_key
 
 _LARGE = 2_000
 """Characters from which a document is parsed off the event loop."""
 _BATCH = 64
 _STEP = 0.025
+_NONE = Label("", 0.0)
 _SEVERITIES = {
     "error": Severity.ERROR,
     "warning": Severity.WARNING,
@@ -103,7 +104,7 @@ class Classify(Plugin):
                 "too-large", f"{len(found):,} sentences; [classify] max_sentences is {settings.max_sentences:,}."
             )
             return
-        labels = await self._labels([sentence.text for sentence in found], settings.model)
+        labels = await self._labels(found, settings.model)
         for sentence, scored in zip(found, labels, strict=True):
             shown = self._shown(scored, settings)
             if shown is not None and not ignores.cover(sentence.origin, sentence.start, shown.label):
@@ -127,16 +128,18 @@ class Classify(Plugin):
         await self.editor.change_setting(f"classify.thresholds.{label}", threshold)
         return f'"{label}" now shows from {threshold:.2f} on.'
 
-    async def _labels(self, texts: list[str], model: str) -> list[Label]:
-        """The best label of each text, from memory or from the model."""
-        missing = [text for text in dict.fromkeys(texts) if self._cache.get(model, text) is None]
-        fresh: dict[str, Label] = {}
-        for start in range(0, len(missing), _BATCH):
-            batch = missing[start : start + _BATCH]
-            for text, scored in zip(batch, await self.engine.classify(batch, model=model, top_k=1), strict=True):
-                fresh[text] = scored[0]
-                self._cache.put(model, text, scored[0])
-        return [fresh.get(text) or self._cache.get(model, text) or Label("", 0.0) for text in texts]
+    async def _labels(self, sentences: list[_Sentence], model: str) -> list[Label]:
+        """The best label of each sentence, from memory or from the model."""
+        labels = {sentence.key: self._cache.get(sentence.key) for sentence in sentences}
+        missing = {sentence.key: sentence.text for sentence in sentences if labels[sentence.key] is None}
+        keys = list(missing)
+        for start in range(0, len(keys), _BATCH):
+            batch = keys[start : start + _BATCH]
+            answers = await self.engine.classify([missing[key] for key in batch], model=model, top_k=1)
+            for key, scored in zip(batch, answers, strict=True):
+                labels[key] = scored[0]
+                self._cache.put(key, scored[0])
+        return [labels[sentence.key] or _NONE for sentence in sentences]
 
     def _shown(self, label: Label, settings: Settings) -> Label | None:
         off = not label.label or label.label in settings.ignore_labels or _level(label.label, settings) == "off"
@@ -157,11 +160,12 @@ class Classify(Plugin):
 
 @dataclass(frozen=True, slots=True)
 class _Sentence:
-    """A sentence's span in the document, its text as the model reads it, and the segment that it is part of."""
+    """A sentence's span in the document, its text as the model reads it, its key in the cache, and its segment."""
 
     start: int
     end: int
     text: str
+    key: bytes
     origin: Segment
 
 
@@ -172,8 +176,8 @@ def _read(snapshot: Snapshot, settings: Classify.Settings) -> tuple[list[_Senten
         for sentence in sentences(without_directives(segment)):
             words = sentence.text.split()
             if len(words) >= settings.min_words and any(character.isalpha() for character in sentence.text):
-                span = sentence.start, sentence.end
-                found.setdefault(span, _Sentence(*span, " ".join(words), segment))
+                span, text = (sentence.start, sentence.end), " ".join(words)
+                found.setdefault(span, _Sentence(*span, text, label_key(settings.model, text), segment))
     return sorted(found.values(), key=lambda sentence: sentence.start), Ignores(snapshot)
 
 

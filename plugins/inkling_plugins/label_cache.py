@@ -11,7 +11,7 @@ _MOST = 50_000
 
 
 class LabelCache:
-    """The best label of each text under each model; the least recently used are forgotten. Keeps hashes, not texts."""
+    """The best label by `label_key`; the least recently used are forgotten. Keeps hashes, not texts."""
 
     def __init__(self, most: int = _MOST) -> None:
         self._most = most
@@ -20,22 +20,21 @@ class LabelCache:
     def __len__(self) -> int:
         return len(self._labels)
 
-    def get(self, model: str, text: str) -> Label | None:
-        """The label that was put for this text, or None."""
-        key = _key(model, text)
+    def get(self, key: bytes) -> Label | None:
+        """The label that was put under this key, or None."""
         label = self._labels.get(key)
         if label is not None:
             self._labels.move_to_end(key)
         return label
 
-    def put(self, model: str, text: str, label: Label) -> None:
+    def put(self, key: bytes, label: Label) -> None:
         """Remember a label."""
-        key = _key(model, text)
         self._labels[key] = label
         self._labels.move_to_end(key)
         while len(self._labels) > self._most:
             self._labels.popitem(last=False)
 
 
-def _key(model: str, text: str) -> bytes:
+def label_key(model: str, text: str) -> bytes:
+    """What the label of `text` under `model` is kept by."""
     return hashlib.blake2b(f"{model}\0{text}".encode("utf-8", "surrogatepass"), digest_size=16).digest()

@@ -9,7 +9,7 @@ import pytest
 from inkling.api import Diagnostic, InklingError, Label, Nothing, Severity, Snapshot
 from inkling.engine.fake import FakeEngine
 from inkling_plugins.classify import Classify
-from inkling_plugins.label_cache import LabelCache
+from inkling_plugins.label_cache import LabelCache, label_key
 
 RUDE = {"stupid": [Label("hostile", 0.9)], "lovely": [Label("praise", 0.8)], "maybe": [Label("hostile", 0.6)]}
 
@@ -122,11 +122,12 @@ async def test_equal_sentences_are_read_once(started: Any) -> None:
 
 def test_the_cache_is_bounded_and_keeps_what_was_used() -> None:
     cache = LabelCache(most=2)
-    cache.put("m", "a", Label("x", 1))
-    cache.put("m", "b", Label("y", 1))
-    assert cache.get("m", "a") == Label("x", 1)
-    cache.put("m", "c", Label("z", 1))
-    assert (cache.get("m", "a"), cache.get("m", "b"), cache.get("other", "a")) == (Label("x", 1), None, None)
+    a, b, c, other = (label_key(*pair) for pair in (("m", "a"), ("m", "b"), ("m", "c"), ("other", "a")))
+    cache.put(a, Label("x", 1))
+    cache.put(b, Label("y", 1))
+    assert cache.get(a) == Label("x", 1)
+    cache.put(c, Label("z", 1))
+    assert (cache.get(a), cache.get(b), cache.get(other)) == (Label("x", 1), None, None)
     assert len(cache) == 2
 
 
