@@ -14,7 +14,7 @@ from inkling_plugins.completion.brackets import CLOSERS, OPENERS
 from inkling_plugins.completion.indentation import reindent, stop_at_dedent
 from inkling_plugins.completion.reasons import Rejected
 from inkling_plugins.completion.repeats import drop_echo, drop_typed_ending, stop_at_repetition, stop_at_suffix
-from inkling_plugins.completion.site import PROSE, Site
+from inkling_plugins.completion.site import PROSE, Site, leading_space
 
 Filter = Callable[[str, Site], str | Rejected]
 
@@ -75,6 +75,16 @@ def stop_at_unmatched(text: str, site: Site) -> str | Rejected:
         else:
             kept = text[:index]
             return kept if kept.strip() else Rejected("unmatched-bracket")
+    return text
+
+
+def close_docstring(text: str, site: Site) -> str:
+    """End the Python docstring that a suggestion begins and was cut off in. Only for text that grows no more."""
+    for quotes in ('"""', "'''"):
+        if site.language == "python" and text.count(quotes) % 2 and not site.before.count(quotes) % 2:
+            opening = text.rindex(quotes)
+            begun = (site.line_before if "\n" not in text[:opening] else "") + text[:opening].rpartition("\n")[2]
+            return f"{text}\n{leading_space(begun)}{quotes}" if "\n" in text[opening:] else text + quotes
     return text
 
 

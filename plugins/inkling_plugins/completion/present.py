@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from inkling_plugins.completion.filters import MULTI_LINE, SINGLE_LINE, apply
+from inkling_plugins.completion.filters import MULTI_LINE, SINGLE_LINE, apply, close_docstring
 from inkling_plugins.completion.reasons import Rejected
 from inkling_plugins.completion.site import Site
 
@@ -52,7 +52,8 @@ def present(
     kept = apply(sure, site, MULTI_LINE if manners.lines else SINGLE_LINE)
     if isinstance(kept, Rejected):
         return None if not done and kept.reason in ("empty", "too-short") else kept
-    return Shown(kept, done or len("".join(kept.split())) < len("".join(certain.split())))
+    final = done or len("".join(kept.split())) < len("".join(certain.split()))
+    return Shown(close_docstring(kept, site) if final else kept, final)
 
 
 def _whole_words(text: str, lines: bool) -> str:

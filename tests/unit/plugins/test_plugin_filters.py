@@ -199,6 +199,22 @@ def test_stop_at_repetition(text: str, expected: str) -> None:
     check(repeats.stop_at_repetition, "|", text, expected)
 
 
+@pytest.mark.parametrize(
+    ("document", "text", "expected"),
+    [
+        ("def f():\n    |", '"""Do it', '"""Do it"""'),
+        ("def f():\n    |", '"""\n    Do it', '"""\n    Do it\n    """'),
+        ("def f():\n    |", '"""Do it."""\n    x', '"""Do it."""\n    x'),
+        ("def f():|", '\n    """Do it.\n\n    Now.', '\n    """Do it.\n\n    Now.\n    """'),
+        ('def f():\n    """Do |', 'it."""', 'it."""'),
+        ("x = |", "'''a", "'''a'''"),
+    ],
+)
+def test_close_docstring(document: str, text: str, expected: str) -> None:
+    assert filters.close_docstring(text, site(document)) == expected
+    assert filters.close_docstring(text, site(document, "javascript")) == text
+
+
 @pytest.mark.parametrize(("text", "expected"), [("a  \nb\t\n\n", "a\nb"), ("  ", ""), ("\n    x ", "\n    x")])
 def test_strip_end(text: str, expected: str) -> None:
     check(filters.strip_end, "|", text, expected)
