@@ -1,0 +1,195 @@
+"""The edge: start, hover and cancel, beside a bare pygls server, jedi-language-server and ruff server.
+
+Every server is driven by the same client over stdio, in turns, so that noise on the machine meets all of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import statistics
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from bench.row import Row, row
+from inkling.cli.session import SERVER, ServerError, Session
+
+BARE_PYGLS = """
+from lsprotocol import types
+from pygls.lsp.server import LanguageServer
+server = LanguageServer("bare", "1")
+@server.feature(types.TEXT_DOCUMENT_HOVER)
+def hover(params):
+    document = server.workspace.get_text_document(params.text_document.uri)
+    word = document.word_at_position(params.position)
+    return types.Hover(types.MarkupContent(types.MarkupKind.Markdown, word or "none"))
+server.start_io()
+"""
+PYGLS = (sys.executable, "-c", BARE_PYGLS)
+SCRIPTS = Path(sys.executable).parent
+PEERS: dict[str, Sequence[str]] = {
+    "bare pygls": PYGLS,
+    "jedi-language-server": (str(SCRIPTS / "jedi-language-server"),),
+    "ruff server": (str(SCRIPTS / "ruff"), "server"),
+}
+"""Those that are installed take part."""
+LINES = 5_000
+BLOCK = '''def compute_{n}(first: int, second: int) -> int:
+    """Add two numbers and remember the result."""
+    total = first + second + {n}
+    results = [total, first, second]
+    return sum(results)
+'''
+
+
+def rows(quick: bool = False) -> list[Row]:
+    """One row per figure and peer."""
+    return asyncio.run(_rows(quick))
+
+
+async def _rows(quick: bool) -> list[Row]:
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        (root / "inkling.toml").write_text("")
+        return [
+            *await _start_rows(root, 3 if quick else 15),
+            *await _hover_rows(root, 60 if quick else 400),
+            *await _cancel_rows(root, 3 if quick else 12),
+        ]
+
+
+@contextlib.asynccontextmanager
+async def _session(root: Path, command: Sequence[str], *, engine: bool = False) -> AsyncIterator[Session]:
+    settings = {"server": {"start_engine": engine}}
+    async with Session.open(root, command=command, settings=settings if command is SERVER else {}) as session:
+        yield session
+
+
+# -- start
+
+
+async def _start_rows(root: Path, times: int) -> list[Row]:
+    to_reply: dict[str, list[float]] = {"ours": [], "peer": []}
+    to_hover: dict[str, list[float]] = {"ours": [], "peer": []}
+    for _ in range(times):
+        for who, command in (("ours", SERVER), ("peer", PYGLS)):
+            began = perf_counter()
+            async with _session(root, command) as session:
+                to_reply[who].append(perf_counter() - began)
+                await _hover(session, _open(session, root, 10), 1)
+                to_hover[who].append(perf_counter() - began)
+    return [
+        row(
+            f"lsp/start to {what}",
+            statistics.median(found["ours"]) * 1000,
+            "ms",
+            better="less",
+            peer="bare pygls",
+            peer_value=statistics.median(found["peer"]) * 1000,
+        )
+        for what, found in (("initialize reply", to_reply), ("first hover", to_hover))
+    ]
+
+
+# -- hover
+
+
+async def _hover_rows(root: Path, times: int) -> list[Row]:
+    peers = {name: command for name, command in PEERS.items() if Path(command[0]).exists()}
+    found: dict[str, list[float]] = {name: [] for name in ("ours", "ours after an edit", *peers)}
+    async with contextlib.AsyncExitStack() as stack:
+        sessions = {
+            name: await stack.enter_async_context(_session(root, command))
+            for name, command in {"ours": SERVER, **peers}.items()
+        }
+        uris = {name: _open(session, root, LINES) for name, session in sessions.items()}
+        for name, session in sessions.items():
+            for line in range(20):  # the first ones load things
+                await _hover(session, uris[name], line * 5)
+        chosen = random.Random(1)  # places to look at, no secrets
+        for _ in range(times):
+            line = chosen.randrange(LINES)
+            for name, session in sessions.items():
+                found[name].append(await _hover(session, uris[name], line))
+            ours = sessions["ours"]
+            place = {"line": line, "character": 0}
+            ours.change_document(uris["ours"], [{"range": {"start": place, "end": place}, "text": " "}])
+            found["ours after an edit"].append(await _hover(ours, uris["ours"], chosen.randrange(LINES)))
+    result = []
+    for figure, share in (("p50", 0.50), ("p99", 0.99)):
+        name = f"lsp/hover {figure}, {LINES:,} lines"
+        times_ms = {who: _quantile(took, share) * 1000 for who, took in found.items()}
+        result += [
+            row(f"{name}, beside {peer}", times_ms["ours"], "ms", better="less", peer=peer, peer_value=times_ms[peer])
+            for peer in peers
+        ]
+        result.append(row(f"{name}, just after an edit", times_ms["ours after an edit"], "ms", better="less"))
+    return result
+
+
+def _open(session: Session, root: Path, lines: int) -> str:
+    path = root / f"bench_{lines}.py"
+    text = "".join(BLOCK.format(n=number) for number in range(lines // 5))
+    path.write_text(text)
+    session.open_document(path.as_uri(), "python", text)
+    return path.as_uri()
+
+
+async def _hover(session: Session, uri: str, line: int) -> float:
+    params = {"textDocument": {"uri": uri}, "position": {"line": line, "character": 8}}
+    began = perf_counter()
+    await session.request("textDocument/hover", params)
+    return perf_counter() - began
+
+
+def _quantile(values: list[float], share: float) -> float:
+    return sorted(values)[min(len(values) - 1, int(share * len(values)))]
+
+
+# -- cancel
+
+
+async def _cancel_rows(root: Path, times: int) -> list[Row]:
+    """From `$/cancelRequest` during ghost text to an engine without work, by its own counters."""
+    async with _session(root, SERVER, engine=True) as session:
+        uri = _open(session, root, 200)
+        try:
+            await _first_chunk(session, uri, 0)
+        except (ServerError, TimeoutError) as error:
+            print(f"lsp: no cancel figures, since there is no ghost text: {error}", file=sys.stderr)
+            return []
+        to_idle = []
+        for number in range(times):
+            work = await _first_chunk(session, uri, 5 * number + 3)
+            began = perf_counter()
+            work.cancel()
+            await asyncio.gather(work, return_exceptions=True)
+            while (await session.request("inkling/status", {}))["engine"]["active_requests"]:
+                pass
+            to_idle.append(perf_counter() - began)
+    return [row("lsp/cancel to idle engine", statistics.median(to_idle) * 1000, "ms", better="less")]
+
+
+async def _first_chunk(session: Session, uri: str, line: int) -> asyncio.Task[Any]:
+    """Ask for ghost text and return once its first piece is here."""
+    began = asyncio.Event()
+    params = {
+        "textDocument": {"uri": uri},
+        "position": {"line": line, "character": 4},
+        "context": {"triggerKind": 1},
+    }
+    work = asyncio.create_task(
+        session.request("textDocument/inlineCompletion", params, on_partial=lambda value: began.set())
+    )
+    first = asyncio.create_task(began.wait())
+    done, _ = await asyncio.wait({work, first}, timeout=120, return_when=asyncio.FIRST_COMPLETED)
+    if first not in done:
+        first.cancel()
+        work.cancel()
+        raise TimeoutError("no text came")
+    return work
