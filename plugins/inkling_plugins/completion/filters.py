@@ -63,6 +63,8 @@ def stop_at_blank_line(text: str, site: Site) -> str | Rejected:
 
 def stop_at_unmatched(text: str, site: Site) -> str | Rejected:
     """Stop before a closing bracket that nothing before the cursor has left open, or that is there after it already."""
+    if site.language in PROSE:
+        return text
     open_before = list(site.open_brackets)
     stack: list[str] = []
     for index, kind, opens in _brackets(text, site):
@@ -116,7 +118,7 @@ def _brackets(text: str, site: Site) -> list[tuple[int, str, bool]]:
                 index += 1
             elif character == quote or character == "\n":
                 quote = ""
-        elif character in "\"'`" and not (character == "'" and site.language in PROSE | {"rust"}):
+        elif character in "\"'`" and not (character == "'" and site.language == "rust"):
             quote = character
         elif character in OPENERS:
             found.append((index, character, True))

@@ -80,6 +80,7 @@ class Maker:
             stop=_stops(Site(before, after, snapshot.language), lines),
             deadline_s=_DEADLINE_S,
             cache_key=snapshot.uri,
+            heal=True,
             quantization=settings.quantization,
             priority=Priority.COMPLETION,
         )

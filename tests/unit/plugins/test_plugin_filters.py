@@ -138,6 +138,10 @@ def test_stop_at_unmatched(document: str, text: str, expected: str) -> None:
     check(filters.stop_at_unmatched, document, text, expected)
 
 
+def test_prose_may_have_lone_brackets() -> None:
+    check(filters.stop_at_unmatched, "Steps: 1) read, |", "2) write :)", "2) write :)", "markdown")
+
+
 @pytest.mark.parametrize(
     ("document", "text", "expected"),
     [
