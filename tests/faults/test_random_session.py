@@ -22,7 +22,8 @@ from inkling.errors import InklingError
 URIS = [f"file:///work/{name}" for name in ("a.txt", "b é.md", ".env")]
 TEXT = st.text(st.sampled_from("ab \n😀é\f\u2028bad"), max_size=30)
 WAYS = ("raise", "type", "item-type", "inkling-error", "nothing", "hang")
-FAST = {"server": {"start_engine": False, "timeouts": {"hover": 0.05, "diagnostics": 0.2, "inline_completion": 0.2}}}
+TIMEOUTS = {"hover": 0.05, "diagnostics": 0.2, "inline_completion": 0.2, "code_actions": 0.2, "command": 0.5}
+FAST = {"server": {"start_engine": False, "timeouts": TIMEOUTS}}
 JUNK = (
     b"junk\r\n\r\n",
     b"Content-Length: 3\r\n\r\nxxx",

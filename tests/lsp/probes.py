@@ -97,6 +97,10 @@ class Words(Plugin):
                 await stream.write(f"<{number}>\n" if number % 2 else f"<{number}>")
                 await asyncio.sleep(pause)
 
+    @command("text", "Text")
+    async def text(self, snapshot: Snapshot, range: Range | None) -> str:
+        return snapshot.text
+
     @command("echo", "Echo")
     async def echo(self, snapshot: Snapshot | None, range: Range | None, text: str) -> str:
         return text
