@@ -6,12 +6,13 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from inkling.api import (
     CodeLens,
     Diagnostic,
     Hover,
+    InklingError,
     Plugin,
     Position,
     Range,
@@ -21,6 +22,7 @@ from inkling.api import (
     TokenSpan,
     block_at,
     code_lenses,
+    command,
     diagnostics,
     hover,
 )
@@ -115,6 +117,22 @@ class TokenCount(Plugin):
                 if count > settings.block_budget:
                     place = snapshot.line_range(max(0, snapshot.position(start).line - 1))
                     yield _over(place, "This prompt", count, settings.block_budget, settings.model)
+
+    @command("token_count.count", "Count tokens")
+    async def count(self, snapshot: Snapshot | None, range: Range | None, **_: Any) -> str:
+        """Say how many tokens the selection and the document take."""
+        if snapshot is None:
+            raise InklingError("no-document", "There is no document to count.", "Run this from an editor.")
+        model = self.settings.model
+        in_document, window = await self.tokens.count(snapshot, model), await self.tokens.context_window(model)
+        parts = [f"document {in_document:,}"]
+        if range is not None and not range.is_empty:
+            parts.insert(0, f"selection {await self._count(snapshot.text_in(range)):,}")
+        if window:
+            parts.append(_share(in_document, window))
+        text = f"Tokens of {model}: {', '.join(parts)}."
+        await self.editor.show_message(text)
+        return text
 
     def _budget(self, snapshot: Snapshot) -> tuple[str, int] | None:
         found = [(glob, limit) for glob, limit in self.settings.budgets.items() if matches(snapshot.uri, (glob,))]

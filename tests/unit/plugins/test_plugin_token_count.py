@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from inkling.api import Position, Range, Severity, Snapshot
+from inkling.api import InklingError, Position, Range, Severity, Snapshot
 from inkling_plugins.token_count import TokenCount
 
 
@@ -90,6 +90,25 @@ async def test_budgets(started: Any, text: str, uri: str, settings: dict[str, An
     found = [item async for item in plugin.budgets(snapshot(text, uri))]
     assert [(item.range.start.line, item.data["tokens"], item.data["budget"]) for item in found] == expected
     assert all(item.severity is Severity.WARNING and item.code == "over-budget" for item in found)
+
+
+@pytest.mark.parametrize(
+    ("selection", "expected"),
+    [
+        (Range(Position(0, 0), Position(0, 7)), "Tokens of m: selection 2, document 4, 4.0 % of the 100-token window."),
+        (Range(Position(0, 3), Position(0, 3)), "Tokens of m: document 4, 4.0 % of the 100-token window."),
+        (None, "Tokens of m: document 4, 4.0 % of the 100-token window."),
+    ],
+)
+async def test_the_command_counts_the_selection(started: Any, selection: Range | None, expected: str) -> None:
+    plugin = await started(TokenCount, model="m")
+    assert await plugin.count(snapshot("one two three\nfour"), selection) == expected
+    assert plugin.editor.texts == [("", expected)]
+
+
+async def test_without_a_document_the_command_says_so(started: Any) -> None:
+    with pytest.raises(InklingError, match="no document"):
+        await (await started(TokenCount)).count(None, None)
 
 
 async def test_a_budget_warning_says_by_how_much(started: Any) -> None:
