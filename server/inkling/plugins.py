@@ -2,17 +2,19 @@
 
 A plugin is found by the entry-point group `inkling.plugins`. It is disabled, with a reason for the user, when it does
 not import, is not what an entry point promises, or fails `FAILURES` times in a row. A failure is an exception, a
-result of the wrong type, or no result in time; an `InklingError` is no failure but the plugin's own way to say why
-there is nothing.
+result of the wrong type, no result in time, or the event loop blocked; an `InklingError` is no failure but the
+plugin's own way to say why there is nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import inspect
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field, is_dataclass
 from importlib.metadata import EntryPoint, entry_points
@@ -22,6 +24,8 @@ from inkling.api import InklingError, Nothing, Plugin, Surface
 
 GROUP = "inkling.plugins"
 FAILURES = 3
+BLOCKED_S = 2.0
+"""Seconds that a plugin may keep the event loop to itself before that counts as a failure; its result stands."""
 BUNDLED = "inkling-ls"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _RESERVED = {"server", "engine"}
@@ -84,6 +88,8 @@ class Outcome(Generic[T]):
     items: list[T] = field(default_factory=list)
     reasons: list[Nothing] = field(default_factory=list)
     failure: str = ""
+    held_s: float = 0.0
+    """The longest time that the plugin kept the event loop to itself."""
     error: InklingError | None = None
     """Set when the plugin said so with an exception, which a command passes on to its caller."""
 
@@ -216,6 +222,8 @@ class Host:
             outcome.reasons.append(Nothing("cancelled", f"{entry.name} cancelled itself."))
         elif (error := task.exception()) is not None:
             self._raised(entry, method, outcome, error)
+        elif outcome.held_s > BLOCKED_S:
+            self._failed(entry, method, outcome, "blocked", None)
         else:
             entry.failures = 0
         return outcome
@@ -248,10 +256,10 @@ class Host:
         result = method.call(*arguments, **keywords)
         if inspect.isasyncgen(result):
             async with contextlib.aclosing(result):
-                async for item in result:
+                while (item := await _Watched(anext(result, _END), outcome)) is not _END:
                     take(item)
             return
-        result = await result
+        result = await _Watched(result, outcome)
         if isinstance(result, Iterable) and not isinstance(result, str | bytes | Mapping):
             for item in result:
                 take(item)
@@ -272,11 +280,16 @@ class Host:
     def _failed(
         self, entry: Entry, method: Method, outcome: Outcome[T], failure: str, error: BaseException | None
     ) -> None:
-        outcome.failure = failure
+        if failure != "blocked":
+            outcome.failure = failure
         entry.failures += 1
         self.listener.failed(entry, method.surface.kind, failure, error)
         if entry.failures >= FAILURES and entry.ready:
-            words = {"timed-out": "gave no result in time", "wrong-type": "gave results of the wrong type"}
+            words = {
+                "timed-out": "gave no result in time",
+                "wrong-type": "gave results of the wrong type",
+                "blocked": "blocked the server",
+            }
             entry.disable("failing", f"It {words.get(failure, 'raised an error')} {FAILURES} times in a row.")
             self.listener.disabled(entry)
 
@@ -304,6 +317,35 @@ async def _started(entry: Entry) -> None:
         if start.done() and entry.start is start:
             entry.start = None
         raise
+
+
+class _Watched:
+    """Awaits for someone else, and notes how long each step kept the event loop."""
+
+    def __init__(self, awaitable: Awaitable[Any], outcome: Outcome[Any]) -> None:
+        self._awaitable = awaitable
+        self._outcome = outcome
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        inner = self._awaitable.__await__()
+        step: Callable[[], Any] = functools.partial(next, inner)
+        while True:
+            began = time.perf_counter()
+            try:
+                future = step()
+            except StopIteration as stop:
+                return stop.value
+            finally:
+                self._outcome.held_s = max(self._outcome.held_s, time.perf_counter() - began)
+            try:
+                value = yield future
+            except BaseException as error:
+                step = functools.partial(inner.throw, error)
+            else:
+                step = functools.partial(inner.send, value)
+
+
+_END = object()
 
 
 def find() -> list[EntryPoint]:

@@ -185,6 +185,8 @@ class Bad(Plugin):
             while time.monotonic() < until:
                 with contextlib.suppress(asyncio.CancelledError):
                     await asyncio.sleep(1)
+        if way == "block":
+            time.sleep(2.1)
         if way == "type":
             return 42
         if way == "item-type":

@@ -25,6 +25,7 @@ async def hover(editor: Editor) -> Any:
         ("ignore-cancel", True),
         ("type", True),
         ("item-type", True),
+        ("block", True),
         ("inkling-error", False),
         ("nothing", False),
     ],

@@ -29,10 +29,11 @@ class Configuration:
         self.server = ServerSettings()
         self.engine = EngineSettings()
         self.generation = 0
-        """Grows with each change that was taken."""
+        """Grows with each change."""
         self._user: list[Source] = []
         self._workspace: list[Source] = []
         self._loaded: Loaded = load([])
+        self._loaded_trusted = False
         self._told: set[tuple[str, str, str]] = set()
 
     def set_client(self, data: Any) -> None:
@@ -66,11 +67,13 @@ class Configuration:
 
     def _merge(self) -> None:
         client = [Source("client", self.client, "editor settings", trusted=True)] if self.client else []
-        self._loaded = load([*self._user, *self._workspace, *client])
+        loaded = load([*self._user, *self._workspace, *client])
+        if (loaded.tables, self.trusted) != (self._loaded.tables, self._loaded_trusted):
+            self.generation += 1
+        self._loaded, self._loaded_trusted = loaded, self.trusted
         self.server, _ = self._loaded.build("server", ServerSettings)
         # The engine is shared by all windows: no repository decides about it, trusted or not.
         self.engine, _ = load([*self._user, *client]).build("engine", EngineSettings)
-        self.generation += 1
 
     def of_plugin(self, name: str, settings_class: type[T]) -> T:
         """A plugin's table in its own type."""

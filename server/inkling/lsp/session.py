@@ -90,6 +90,7 @@ class Session:
         self._handles: dict[str, EngineHandle] = {}
         self._tokens = LazyTokens()
         self._settled = asyncio.Event()
+        self._applied = 0
         self._ending = asyncio.Event()
         self._cleanups: list[Callable[[], object]] = []
         register_all(self)
@@ -174,6 +175,7 @@ class Session:
         self.edge = Edge(greeting.client)
         self.documents = Documents(self.edge.encoding)
         self.configuration = greeting.configuration
+        self._applied = greeting.configuration.generation
         self.progresses.client = greeting.client
         self.excluded = Exclusion(self.configuration.server.hidden_files)
         self.watch.take_over(greeting.watch)
@@ -254,7 +256,9 @@ class Session:
         for problem in self.configuration.new_problems(tables):
             log.event("warning", "setting", reason=problem.reason)
             self.show_message(f"Inkling: {problem}", Severity.WARNING)
-        self.diagnoser.refresh()
+        if self.configuration.generation != self._applied:
+            self._applied = self.configuration.generation
+            self.diagnoser.refresh()
 
     # -- what the host tells (inkling.plugins.Listener)
 
