@@ -16,6 +16,7 @@ from inkling.engine.backend import Stop
 from inkling.engine.generation import prefix_cache
 from inkling.engine.generation.decoder import Decoder, Interrupted, never
 from inkling.engine.generation.drafting import DraftLength, LookUp
+from inkling.engine.generation.healing import Spelling
 from inkling.engine.generation.sampling import Sampler, most_likely
 
 PREFILL_CHUNK = 256
@@ -58,9 +59,17 @@ class Loop:
         self._length = DraftLength()
 
     def decode(
-        self, sequence: prefix_cache.Sequence, prompt: Sequence[int], sampler: Sampler, limit: int, stop: Stop
+        self,
+        sequence: prefix_cache.Sequence,
+        prompt: Sequence[int],
+        sampler: Sampler,
+        limit: int,
+        stop: Stop,
+        spelling: Spelling | None = None,
     ) -> Generator[Step, None, None]:
         """Yield at least once per prefill chunk and forward pass, `limit` tokens in all unless the caller ends it.
+
+        With `spelling`, the first tokens are held to it.
 
         `sequence.ids` is a proper prefix of `prompt`. Raises Stopped between two layers once `stop` is set or late. The
         sequence is consistent at every yield and after every exception.
@@ -92,6 +101,10 @@ class Loop:
                 self._length.learn(match, len(drafted), accepted)
                 self.counters.accepted_tokens += accepted
                 sequence.crop(len(sequence.ids) - len(drafted) + accepted)
+            elif spelling is not None and spelling.rest:
+                token, chance = sampler.choose(spelling.restrict(logits[0]))
+                spelling.take(token)
+                chosen, chances = [token], [chance]
             else:
                 token, chance = sampler.choose(logits[0])
                 chosen, chances = [token], [chance]
@@ -101,12 +114,12 @@ class Loop:
             yield Step(chosen, chances)
             if produced >= limit or len(sequence.ids) + 1 >= self.decoder.context:
                 return
-            drafted = []
+            drafted, match = [], 0
             if look_up is not None:
                 look_up.extend(chosen)
-                drafted, match = self._propose(
-                    look_up, min(limit - produced, self.decoder.context - len(sequence.ids)) - 1
-                )
+                if spelling is None or not spelling.rest:
+                    room = min(limit - produced, self.decoder.context - len(sequence.ids)) - 1
+                    drafted, match = self._propose(look_up, room)
             began = time.perf_counter()
             logits = self._forward(sequence, [chosen[-1], *drafted], 1 + len(drafted), stop)
             self._length.timed(1 + len(drafted), time.perf_counter() - began)

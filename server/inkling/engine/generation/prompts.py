@@ -13,7 +13,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from inkling.engine.generation import chat, fim
+from inkling.engine.generation import chat, fim, healing
 from inkling.engine.generation.vocabulary import Vocabulary
 from inkling.engine.protocol import ContextFile, GenerateRequest
 from inkling.errors import InklingError
@@ -31,6 +31,9 @@ class Prompt:
 
     ids: list[int]
     notices: tuple[str, ...] = ()
+    typed: str = ""
+    """The last word, which `ids` leave out: the generation must begin with it (see `healing`)."""
+    typed_ids: tuple[int, ...] = ()
 
 
 class Prompter:
@@ -49,9 +52,9 @@ class Prompter:
         room = context_window - min(request.max_tokens, context_window // 2)
         if request.messages:
             return Prompt(self._chat(request.messages, room))
-        ids = self._completion(request, min(room, self.budget))
+        ids, typed, typed_ids = self._completion(request, min(room, self.budget))
         lacks_fim = self.format is None and bool(request.suffix and request.suffix.strip())
-        return Prompt(ids or [self._something()], (NO_FIM,) if lacks_fim else ())
+        return Prompt(ids or [self._something()], (NO_FIM,) if lacks_fim else (), typed, typed_ids)
 
     def _chat(self, messages: Sequence[Mapping[str, str]], room: int) -> list[int]:
         ids = chat.encode(self.vocabulary, messages)
@@ -63,7 +66,7 @@ class Prompter:
             )
         return ids
 
-    def _completion(self, request: GenerateRequest, budget: int) -> list[int]:
+    def _completion(self, request: GenerateRequest, budget: int) -> tuple[list[int], str, tuple[int, ...]]:
         begin = self.vocabulary.begin
         budget -= len(begin) + 8  # the markers
         context = self._context(request.context, int(budget * CONTEXT_SHARE))
@@ -72,18 +75,25 @@ class Prompter:
         if self.format is not None and request.suffix:
             suffix = self._suffix(request.suffix, int(budget * SUFFIX_SHARE))
         prefix_budget = budget - context_budget - (int(budget * SUFFIX_SHARE) if suffix else 0)
-        prefix = self._prefix(request.prompt, prefix_budget, inside=bool(context))
+        prefix, ends = self._prefix(request.prompt, prefix_budget, inside=bool(context))
+        typed, typed_ids = "", tuple[int, ...]()
+        if request.heal and prefix and self.vocabulary.pieces.enabled:
+            keep = healing.split(request.prompt, prefix, ends)
+            # a window of one word has nothing to stand on, and an added token no piece to spell
+            if keep and all(map(self.vocabulary.pieces.piece, prefix[keep:])):
+                typed = request.prompt[ends[keep - 1] :]
+                prefix, typed_ids = prefix[:keep], tuple(prefix[keep:])
         # a middle with nothing after it is plain continuation, which every model does better than filling
         if self.format is None or not suffix:
-            return [*begin, *context, *prefix]
+            return [*begin, *context, *prefix], typed, typed_ids
         parts = {"prefix": prefix, "suffix": suffix, "": []}
         ids = [*begin, *context]
         for marker, part in self.format.layout:
             ids += [self._id(marker), *parts[part]]
-        return ids
+        return ids, typed, typed_ids
 
-    def _prefix(self, text: str, budget: int, *, inside: bool) -> list[int]:
-        """The last lines that fit into `budget` tokens."""
+    def _prefix(self, text: str, budget: int, *, inside: bool) -> tuple[list[int], list[int]]:
+        """The last lines that fit into `budget` tokens, and the offset in `text` at which each token ends."""
         return stable_tail(text, budget, lambda part: self.vocabulary.encode_with_ends(part, inside=inside))
 
     def _suffix(self, text: str, budget: int) -> list[int]:
@@ -140,24 +150,27 @@ class Prompter:
         return self.vocabulary.encode("\n")[0]
 
 
-def stable_tail(text: str, budget: int, encode: Callable[[str], tuple[list[int], list[int]]]) -> list[int]:
-    """The tokens of a tail of `text` that starts at a line start and has at most `budget` tokens.
+def stable_tail(
+    text: str, budget: int, encode: Callable[[str], tuple[list[int], list[int]]]
+) -> tuple[list[int], list[int]]:
+    """The tokens of a tail of `text` that starts at a line start and has at most `budget` tokens, and their ends.
 
     `encode` gives the tokens and the offset at which each ends. The tail may start at places a quarter window apart,
     counted from the text's start, and starts at the first that fits: typing at the end leaves it where it is until
     the window is full.
     """
     if budget <= 0:
-        return []
+        return [], []
     step = max(1, budget // _CUTS) * 3  # about three characters a token in code
     far = max(0, (len(text) - 8 * budget) // step * step)  # no text has more than eight characters a token for long
     begin = _line_start(text, far)
     ids, ends = encode(text[begin:])
+    ends = [begin + end for end in ends]
     for place in range(far, len(text), step):
-        first = bisect_right(ends, _line_start(text, place) - begin)  # the token that holds the line's first character
+        first = bisect_right(ends, _line_start(text, place))  # the token that holds the line's first character
         if len(ids) - first <= budget:
-            return ids[first:]
-    return ids[-budget:]
+            return ids[first:], ends[first:]
+    return ids[-budget:], ends[-budget:]
 
 
 def _line_start(text: str, at: int) -> int:

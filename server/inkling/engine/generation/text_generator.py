@@ -12,9 +12,10 @@ import torch
 from tokenizers.decoders import DecodeStream
 
 from inkling.engine.backend import Stop
+from inkling.engine.generation.healing import Spelling
 from inkling.engine.generation.loop import Loop, Stopped
 from inkling.engine.generation.prefix_cache import PrefixCache
-from inkling.engine.generation.prompts import Prompter
+from inkling.engine.generation.prompts import Prompt, Prompter
 from inkling.engine.generation.sampling import Sampler
 from inkling.engine.generation.stops import StopStrings
 from inkling.engine.generation.vocabulary import Vocabulary
@@ -117,16 +118,21 @@ class TextGenerator:
         sequence = self._prefixes.take(request.cache_key, prompt.ids)
         sampler = Sampler(request.temperature, request.top_p, request.seed)
         try:
-            with closing(self._loop.decode(sequence, prompt.ids, sampler, request.max_tokens, stop)) as steps:
-                for chunk in self._text(steps, prompt.ids, request, stop):
+            spelling = Spelling(self.vocabulary.pieces, self.vocabulary.pieces.spell(prompt.typed_ids))
+            limit = request.max_tokens + len(prompt.typed_ids)
+            with closing(self._loop.decode(sequence, prompt.ids, sampler, limit, stop, spelling)) as steps:
+                for chunk in self._text(steps, prompt, limit, request, stop):
                     yield replace(chunk, notices=notices) if notices else chunk
                     notices = ()
         finally:
             self._prefixes.give_back(request.cache_key, sequence)
 
-    def _text(self, steps: Iterator[Any], prompt: list[int], request: GenerateRequest, stop: Stop) -> Iterator[Chunk]:
-        """From tokens to text: whole characters, without end tokens and stop strings."""
-        stream = DecodeStream(ids=prompt[-8:], skip_special_tokens=True)
+    def _text(
+        self, steps: Iterator[Any], prompt: Prompt, limit: int, request: GenerateRequest, stop: Stop
+    ) -> Iterator[Chunk]:
+        """From tokens to text: whole characters, without what was typed already, end tokens and stop strings."""
+        stream = DecodeStream(ids=prompt.ids[-8:], skip_special_tokens=True)
+        typed = len(prompt.typed)  # characters still to come that the user has already
         strings = StopStrings(request.stop)
         tokens, chance = 0, 0.0  # of text that is held back
         produced = 0
@@ -141,11 +147,17 @@ class TextGenerator:
                     if token in self._ends:
                         yield Chunk(text + strings.flush(), tokens, chance, "stop")
                         return
-                    text += strings.feed(stream.step(self.vocabulary.backend, token) or "")
+                    piece = stream.step(self.vocabulary.backend, token) or ""
+                    if typed:
+                        typed, piece = max(0, typed - len(piece)), piece[typed:]
+                        if not piece:
+                            tokens, chance = 0, 0.0
+                            continue
+                    text += strings.feed(piece)
                     if strings.found:
                         yield Chunk(text, tokens, chance, "stop")
                         return
-                if produced >= request.max_tokens:
+                if produced >= limit:
                     break
                 if text:
                     yield Chunk(text, tokens, chance)

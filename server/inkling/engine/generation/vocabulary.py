@@ -13,6 +13,7 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from inkling.engine.generation import fim
+from inkling.engine.generation.healing import Pieces
 from inkling.errors import InklingError
 
 CHAT_MARKERS = (
@@ -47,6 +48,7 @@ class Vocabulary:
         known = {*fim.MARKERS, *CHAT_MARKERS, *END_MARKERS}
         self._control = {t.content: i for i, t in added.items() if t.special or t.content in known}
         self._plain = _without(self.backend, self._control)
+        self.pieces = Pieces(self.backend)
         self.begin = self._begin()
         self._spaced = self._plain.encode("a", add_special_tokens=False).tokens[:1] not in ([], ["a"])
         self._mark = self._plain.encode("☺", add_special_tokens=False).ids

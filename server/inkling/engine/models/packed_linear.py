@@ -58,8 +58,9 @@ class Int8Rows:
 
 @dataclass(frozen=True, slots=True)
 class Int4Groups:
-    """Weights [out, in] in 4 bits: `values` uint8 [out, in / 2], low half first, `scales` bfloat16
-    [in / group, out, 2].
+    """Weights [out, in] in 4 bits: `values` uint8 [out, in / 2], `scales` bfloat16 [in / group, out, 2].
+
+    A byte holds a value of its group's first half in its low bits, and the one half a group further in its high bits.
 
     A weight is `(value - 8) * scales[…, 0] + scales[…, 1]`.
     """
@@ -82,12 +83,14 @@ class Int4Groups:
         scales = ((high - low) / 15).clamp_(min=1e-9).bfloat16()
         offsets = (low + 8 * scales.float()).bfloat16()
         levels = ((grouped - offsets.float()[..., None]) / scales.float()[..., None]).round_().add_(8).clamp_(0, 15)
-        levels = levels.to(torch.uint8).reshape(rows, columns)
-        return cls(levels[:, ::2] | (levels[:, 1::2] << 4), torch.stack((scales.T, offsets.T), -1).contiguous())
+        first, second = levels.to(torch.uint8).chunk(2, -1)
+        values = (first | (second << 4)).reshape(rows, columns // 2)
+        return cls(values, torch.stack((scales.T, offsets.T), -1).contiguous())
 
     def levels(self) -> Tensor:
-        """The values one by one, uint8 [out, in]."""
-        return torch.stack((self.values & 15, self.values >> 4), -1).flatten(1)
+        """The values one by one, uint8 [out, in / group, group]."""
+        values = self.values.view(len(self.values), -1, self.group // 2)
+        return torch.cat((values & 15, values >> 4), -1)
 
 
 def group_size(inputs: int) -> int:
@@ -138,7 +141,7 @@ class Int8Linear:
         """Float32 [tokens, out]; bfloat16 for one token from a small matrix without bias."""
         if x.shape[0] > 1:
             x = x.float()
-            sizes = torch.linalg.vector_norm(x, float("inf"), 1, keepdim=True).clamp_(min=1e-12)
+            sizes = torch.maximum(x.amax(1, True), x.amin(1, True).neg_()).clamp_(min=1e-12)
             y: Tensor = torch.ops.quantized.linear_dynamic(x / sizes, self._packed, self._reduce).mul_(sizes)
         elif self._single is not None:
             y = torch._weight_int8pack_mm(x.bfloat16(), *self._single)
@@ -165,13 +168,16 @@ class Int4Linear:
     """4-bit weights, bfloat16 activations."""
 
     def __init__(self, weight: Int4Groups, bias: Tensor | None = None) -> None:
-        self._packed = torch._convert_weight_to_int4pack_for_cpu(weight.levels().int(), 1)
-        self._levels = weight.values
-        self._scales = weight.scales
+        self._packed = torch._convert_weight_to_int4pack_for_cpu(weight.levels().flatten(1).int(), 1)
+        self._weight = weight
         self._group = weight.group
+        self._scales = weight.scales
+        scales, offsets = weight.scales.permute(2, 1, 0).unsqueeze(-1).unbind()  # each [out, in / group, 1]
+        self._steps = scales.contiguous()
+        self._zeros = offsets - 8 * scales
         self._bias = None if bias is None else bias.bfloat16()
         self.outputs = weight.values.shape[0]
-        self.bytes = 2 * weight.values.nelement() + 2 * weight.scales.nelement()
+        self.bytes = 2 * weight.values.nelement() + 4 * weight.scales.nelement()
 
     def __call__(self, x: Tensor) -> Tensor:
         """Bfloat16 [tokens, out]."""
@@ -179,13 +185,6 @@ class Int4Linear:
         if x.shape[0] <= INT4_TOKENS:
             y: Tensor = torch.ops.aten._weight_int4pack_mm_for_cpu(x, self._packed, self._group, self._scales)
         else:
-            y = F.linear(x, self._weight())
+            levels = self._weight.levels().bfloat16()
+            y = F.linear(x, torch.addcmul(self._zeros, levels, self._steps).flatten(1))
         return y if self._bias is None else y.add_(self._bias)
-
-    def _weight(self) -> Tensor:
-        """The weights in bfloat16, for one call."""
-        scales, offsets = self._scales.permute(2, 1, 0).unsqueeze(-1).unbind()
-        levels = torch.stack((self._levels & 15, self._levels >> 4), -1).flatten(1)
-        grouped = levels.view(len(levels), -1, self._group).bfloat16().sub_(8).mul_(scales).add_(offsets)
-        weight: Tensor = grouped.flatten(1)
-        return weight

@@ -17,7 +17,7 @@ from pathlib import Path
 
 UNAVAILABLE = "quantized-cache-unavailable"
 """The notice when an entry could not be written."""
-FORMAT = 1
+FORMAT = 2
 """Of our own packed files; raise it when their layout changes."""
 KEEP_FREE_BYTES = 1 << 30
 

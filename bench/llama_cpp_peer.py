@@ -1,0 +1,74 @@
+"""llama.cpp beside us: `python -m bench.llama_cpp_peer MODEL.gguf THREADS CONTEXT STEPS` prints its figures as JSON.
+
+Runs in a process of its own, since two OpenMP runtimes in one process slow each other down. Needs llama-cpp-python;
+INKLING_LLAMA_CPP may name the folder that it was installed into with `pip install --target`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from statistics import median
+
+FOLDER = os.environ.get("INKLING_LLAMA_CPP", "")
+
+
+def available() -> bool:
+    """Whether llama-cpp-python and gguf can be imported."""
+    probe = "import llama_cpp, gguf"
+    return subprocess.run([sys.executable, "-c", probe], env=_environment(), capture_output=True).returncode == 0
+
+
+def measure(model: Path, *, threads: int, context: int, steps: int) -> dict[str, float]:
+    """Prefill and decode in tokens per second, and the time of 5 tokens on a warm prefix, in seconds."""
+    command = [sys.executable, "-m", "bench.llama_cpp_peer", str(model), str(threads), str(context), str(steps)]
+    done = subprocess.run(
+        command, env=_environment(), capture_output=True, text=True, check=True, cwd=Path(__file__).parents[1]
+    )
+    figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return figures
+
+
+def make_gguf(kind: str, path: Path) -> None:
+    """Write the benchmark's model as GGUF, where the gguf package is."""
+    code = "import sys, pathlib, bench.completion_model as m; m.write_gguf(pathlib.Path(sys.argv[1]), sys.argv[2])"
+    subprocess.run(
+        [sys.executable, "-c", code, str(path), kind], env=_environment(), check=True, cwd=Path(__file__).parents[1]
+    )
+
+
+def _environment() -> dict[str, str]:
+    # after our own packages, so that what llama.cpp brought along shadows none of them
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH", ""), FOLDER]))}
+
+
+def main() -> None:
+    """Measure in this process."""
+    model, threads, context, steps = sys.argv[1], *map(int, sys.argv[2:5])
+    import llama_cpp
+
+    llm = llama_cpp.Llama(
+        model, n_ctx=context + steps + 16, n_threads=threads, n_threads_batch=threads, n_batch=512, verbose=False
+    )
+    ids = [(7919 * n) % 150_000 + 1 for n in range(context)]
+    llm.eval(ids[:16])
+    llm.reset()
+    began = time.perf_counter()
+    llm.eval(ids)
+    prefill = context / (time.perf_counter() - began)
+    times = []
+    for n in range(steps):
+        began = time.perf_counter()
+        llm.eval([ids[n]])
+        times.append(time.perf_counter() - began)
+    began = time.perf_counter()
+    llm.eval(ids[:5])
+    print(json.dumps({"prefill": prefill, "decode": 1 / median(times), "warm_s": time.perf_counter() - began}))
+
+
+if __name__ == "__main__":
+    main()
