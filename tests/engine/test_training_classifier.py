@@ -17,7 +17,8 @@ from sklearn import metrics as reference
 from transformers import AutoTokenizer, BertConfig, BertModel, TrainerCallback, pipeline
 from tree_sitter import Language, Parser
 
-from inkling.engine.models.encoder import encoder_folder, load_adapter
+from inkling.engine.models.encoder import encoder_folder
+from inkling.engine.models.encoder_head import load_adapter
 from inkling.training import classifier_run
 from inkling.training.classifier import deal_topics, train_from_recipe
 from inkling.training.classifier_metrics import (

@@ -44,7 +44,7 @@ def train_from_recipe(recipe_path: Path, out: Path | None = None, overrides: Map
     examples += weak_train
 
     work = folder / "run"
-    _claim(work, fingerprint(recipe, ignore=("out", "card")))
+    _claim(work, fingerprint(recipe, ignore=("out", "card", "device")))
     if recipe.calibration.refit:
         temperature, thresholds = calibrate(recipe, _out_of_fold(recipe, examples, work))
         body = fit(recipe, examples, work / "final")

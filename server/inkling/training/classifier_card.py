@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from inkling.engine.models.encoder import ENCODER_SHA256, decode_spans
+from inkling.engine.models.encoder import ENCODER_SHA256
+from inkling.engine.models.encoder_head import decode_spans
 from inkling.training.card import ModelCard, Result
 from inkling.training.classifier_metrics import (
     calibration_error,

@@ -21,7 +21,8 @@ from transformers import (
     AutoTokenizer,
 )
 
-from inkling.engine.models import encoder as shared
+from inkling.engine.models.encoder import ENCODER_ID, ENCODER_SHA256, load_encoder, tokenize
+from inkling.engine.models.encoder_head import ADAPTER_TYPE, EncoderHead, delta_names, load_adapter
 from inkling.training.errors import TrainingError
 
 Task = Literal["text-classification", "token-classification"]
@@ -43,11 +44,11 @@ class Shipped:
     """A saved adapter as a scorer; its logits are over its temperature already."""
 
     def __init__(self, folder: Path) -> None:
-        self.head = shared.load_adapter(folder)
+        self.head = load_adapter(folder)
 
     def tokenize(self, texts: Sequence[str]) -> list[Encoding]:
         """See Scorer."""
-        return shared.tokenize(texts, self.head.max_length)
+        return tokenize(texts, self.head.max_length)
 
     def logits(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """See Scorer."""
@@ -76,11 +77,11 @@ class AdapterBody(nn.Module):
         self, task: Task, labels: Sequence[str], max_length: int, rank: int = 0, smoothing: float = 0.0
     ) -> None:
         super().__init__()
-        encoder, _ = shared.load_encoder()
+        encoder, _ = load_encoder()
         config: dict[str, Any] = {
-            "model_type": shared.ADAPTER_TYPE,
-            "encoder": shared.ENCODER_ID,
-            "encoder_sha256": shared.ENCODER_SHA256,
+            "model_type": ADAPTER_TYPE,
+            "encoder": ENCODER_ID,
+            "encoder_sha256": ENCODER_SHA256,
             "task": task,
             "problem_type": "single_label_classification",
             "id2label": {str(index): label for index, label in enumerate(labels)},
@@ -93,16 +94,16 @@ class AdapterBody(nn.Module):
         if rank:
             linears = [name for name, module in encoder.named_modules() if isinstance(module, nn.Linear)]
             config |= {"lora_rank": rank, "lora_modules": linears}
-        self.head = shared.EncoderHead(config)
+        self.head = EncoderHead(config)
         self.smoothing = smoothing
-        self.owned = shared.delta_names(self.head)
+        self.owned = delta_names(self.head)
         trainable = set(self.owned.values())
         for name, parameter in self.head.named_parameters():
             parameter.requires_grad_(name in trainable)
 
     def tokenize(self, texts: Sequence[str]) -> list[Encoding]:
         """See Scorer."""
-        return shared.tokenize(texts, self.head.max_length)
+        return tokenize(texts, self.head.max_length)
 
     def logits(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """See Scorer."""
@@ -134,7 +135,7 @@ class AdapterBody(nn.Module):
 
     def save(self, folder: Path, temperature: float, thresholds: dict[str, float]) -> None:
         """Write an adapter folder that the engine loads, calibrated."""
-        original = dict(shared.load_encoder()[0].named_parameters())
+        original = dict(load_encoder()[0].named_parameters())
         parameters = dict(self.head.named_parameters())
         delta: dict[str, Tensor] = {}
         for name, inner in self.owned.items():

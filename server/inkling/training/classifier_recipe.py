@@ -17,8 +17,6 @@ class Tune:
     method: Literal["bias-and-norm", "lora", "full"] = "bias-and-norm"
     rank: int = 4
     epochs: int = 8
-    max_steps: int = -1
-    """Stops earlier than the epochs say when above 0."""
     batch_size: int = 32
     learning_rate: float = 2e-3
     head_learning_rate: float = 5e-3
@@ -94,6 +92,9 @@ class ClassifierRecipe:
     calibration: Calibration = field(default_factory=Calibration)
     out: Path | None = None
     seed: int = 1
+    device: str = "auto"
+    steps: int = 0
+    """Where above 0, the length of each training instead of the epochs."""
 
     def __post_init__(self) -> None:
         if len(set(self.labels)) != len(self.labels) or len(self.labels) < 2:

@@ -21,7 +21,7 @@ from inkling.engine.models.encoder import length_batches, pad
 from inkling.training.classifier_model import IGNORED, AdapterBody, FullBody, Scorer
 from inkling.training.classifier_recipe import ClassifierRecipe
 from inkling.training.data_labelled import Example
-from inkling.training.device import precision
+from inkling.training.device import pick_device, precision
 from inkling.training.errors import TrainingError
 
 Prediction = tuple[NDArray[np.float32], NDArray[np.int64]]
@@ -111,16 +111,18 @@ def fit(recipe: ClassifierRecipe, examples: Sequence[Example], work: Path) -> Ad
     Raises TrainingError when memory or disk runs out, with what to change.
     """
     body = build_body(recipe)
-    tune, cuda = recipe.tune, torch.cuda.is_available()
+    tune, device = recipe.tune, pick_device(recipe.device)
+    if device.index is not None:
+        torch.cuda.set_device(device)
     arguments = TrainingArguments(
         output_dir=str(work),
         num_train_epochs=tune.epochs,
-        max_steps=tune.max_steps,
+        max_steps=recipe.steps or -1,
         per_device_train_batch_size=tune.batch_size,
         lr_scheduler_type="linear",
         warmup_steps=0.1,
-        bf16=precision(torch.device("cuda" if cuda else "cpu")) == torch.bfloat16,
-        use_cpu=not cuda,
+        bf16=precision(device) == torch.bfloat16,
+        use_cpu=device.type == "cpu",
         train_sampling_strategy="group_by_length",
         save_strategy="epoch",
         save_total_limit=1,
@@ -128,7 +130,7 @@ def fit(recipe: ClassifierRecipe, examples: Sequence[Example], work: Path) -> Ad
         seed=recipe.seed,
         report_to=[],
         remove_unused_columns=False,
-        dataloader_pin_memory=cuda,
+        dataloader_pin_memory=device.type == "cuda",
     )
     trainer = Trainer(
         model=body,

@@ -7,7 +7,7 @@ from typing import Any
 
 from inkling.engine.backend import Stop
 from inkling.engine.models.catalog import ModelSource
-from inkling.engine.models.encoder import EncoderHead, load_adapter
+from inkling.engine.models.encoder_head import EncoderHead, load_adapter
 from inkling.engine.protocol import Chunk, GenerateRequest, Task
 from inkling.engine.tasks.base import number, text_of
 from inkling.errors import InklingError
