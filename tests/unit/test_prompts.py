@@ -13,6 +13,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre
 from transformers import PreTrainedTokenizerFast
 
 from inkling.engine.generation import chat, fim
+from inkling.engine.generation.incremental import IncrementalEncoder
 from inkling.engine.generation.prompts import NO_FIM, Prompter, stable_tail
 from inkling.engine.generation.vocabulary import Vocabulary
 from inkling.engine.protocol import ContextFile, GenerateRequest
@@ -271,6 +272,38 @@ def test_a_tail_is_a_tail_within_budget(text: str, budget: int) -> None:
     assert text.endswith(tail)
     assert len(tail) <= budget
     assert len(text) > budget or tail == text
+
+
+PIECES = st.sampled_from(
+    ["x", "def f():", "    ", " ", "\n", "\n\n", "\r\n", "é", "☺", "<|endoftext|>", "return x", "\t", "😀"]
+)
+TOKENIZERS = (byte_level(*QWEN), sentence_piece("▁<PRE>", "▁<SUF>", "▁<MID>", "▁<EOT>"))
+
+
+@pytest.mark.parametrize("tokenizer", TOKENIZERS, ids=("byte-level", "sentence-piece"))
+@given(texts=st.lists(st.tuples(st.integers(0, 40), st.lists(PIECES, max_size=12)), min_size=2, max_size=6))
+@settings(max_examples=150, deadline=None)
+def test_incremental_tokens_are_those_of_the_whole(tokenizer: Any, texts: list[tuple[int, list[str]]]) -> None:
+    """Each text keeps some of the one before and goes on differently."""
+    vocabulary = Vocabulary(tokenizer)
+    encode = IncrementalEncoder(lambda text, inside: vocabulary.encode_with_ends(text, inside=inside))
+    text = ""
+    for keep, pieces in texts:
+        text = text[:keep] + "".join(pieces)
+        assert encode(text) == vocabulary.encode_with_ends(text)
+
+
+def test_incremental_tokens_after_a_keystroke_cost_a_line() -> None:
+    asked: list[str] = []
+
+    def encode(text: str, _: bool) -> tuple[list[int], list[int]]:
+        asked.append(text)
+        return [ord(c) for c in text], list(range(1, len(text) + 1))
+
+    incremental = IncrementalEncoder(encode)
+    for end in range(5):
+        incremental(LINES + "value = x"[:end])
+    assert all(len(text) < 120 for text in asked[1:])
 
 
 TEMPLATE = (

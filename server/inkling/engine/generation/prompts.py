@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from inkling.engine.generation import chat, fim, healing
+from inkling.engine.generation.incremental import IncrementalEncoder
 from inkling.engine.generation.vocabulary import Vocabulary
 from inkling.engine.protocol import ContextFile, GenerateRequest
 from inkling.errors import InklingError
@@ -42,6 +43,7 @@ class Prompter:
     def __init__(self, vocabulary: Vocabulary, budget: int, *, fim_enabled: bool = True) -> None:
         self.vocabulary = vocabulary
         self.budget = budget
+        self._prefixes = IncrementalEncoder(lambda text, inside: vocabulary.encode_with_ends(text, inside=inside))
         self.format = fim.find(vocabulary.control) if fim_enabled else None
 
     def build(self, request: GenerateRequest, context_window: int) -> Prompt:
@@ -94,7 +96,7 @@ class Prompter:
 
     def _prefix(self, text: str, budget: int, *, inside: bool) -> tuple[list[int], list[int]]:
         """The last lines that fit into `budget` tokens, and the offset in `text` at which each token ends."""
-        return stable_tail(text, budget, lambda part: self.vocabulary.encode_with_ends(part, inside=inside))
+        return stable_tail(text, budget, lambda part: self._prefixes(part, inside))
 
     def _suffix(self, text: str, budget: int) -> list[int]:
         """The first whole lines that fit; the first line cut if it alone does not."""
