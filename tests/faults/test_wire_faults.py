@@ -1,4 +1,4 @@
-"""Faults 1 to 5 and 14 of the table in ARCHITECTURE.md, as bytes to the real server.
+"""Faults 1 to 5 and 14 of the table in README.md beside this file, as bytes to the real server.
 
 One server takes all of them, one after the other: each fault must leave it as good as new for the next.
 """

@@ -9,10 +9,12 @@ know.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from inkling.api import Nothing, Snapshot
+from inkling.lsp.log import log
 from inkling.lsp.protocol import CONTENT_MODIFIED, Call, Failed, request_id
 from inkling.plugins import Entry, Method, Outcome
 
@@ -72,7 +74,8 @@ class Dispatch:
     ) -> Outcome[T]:
         """One plugin's outcome."""
         handle = self._session.engine_handle(entry)
-        return await self._session.host.call(
+        began = time.perf_counter()
+        outcome = await self._session.host.call(
             entry,
             method,
             arguments,
@@ -82,6 +85,17 @@ class Dispatch:
             on_item=on_item,
             waits_for_engine=lambda: handle.waiting,
         )
+        log.event(
+            "debug",
+            "plugin-call",
+            id=request_id.get(),
+            plugin=entry.name,
+            method=method.surface.kind,
+            ms=(time.perf_counter() - began) * 1000,
+            count=len(outcome.items),
+            reason=outcome.failure or next((nothing.reason for nothing in outcome.reasons), ""),
+        )
+        return outcome
 
     def note(self, uri: str, kind: str, outcome: Outcome[Any]) -> None:
         """Keep an outcome's reasons."""

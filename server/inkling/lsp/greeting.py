@@ -146,6 +146,9 @@ async def answer_first(
         greeting = greet(message["params"], points)
     except (ValueError, RecursionError):
         return None, first
+    except Exception as error:  # the session meets the same bug, and answers it as any other
+        log.event("error", "bug", method="initialize", error=error)
+        return None, first
     reply = {"jsonrpc": "2.0", "id": message["id"], "result": greeting.result}
     transport.write(frame(json.dumps(reply).encode("ascii")))
     return greeting, None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 import sys
 import time
 import traceback
@@ -16,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import TextIO
 
 LEVELS = ("error", "warning", "info", "debug")
+_SLUG = re.compile(r"[a-z][a-z0-9-]{0,40}")
 
 
 class Log:
@@ -53,9 +55,10 @@ class Log:
         count: int | None = None,
         code: int | None = None,
         reason: str = "",
+        place: str = "",
         error: BaseException | None = None,
     ) -> str:
-        """Write an event and return its line; `name` and `reason` are slugs of ours, never values from outside."""
+        """Write an event and return its line. `name` and `place` are ours; a `reason` is written if it is a slug."""
         fields = {
             "id": None if id is None else (id if isinstance(id, int) else tag(id)),
             "method": method,
@@ -65,7 +68,8 @@ class Log:
             "ms": None if ms is None else round(ms, 2),
             "count": count,
             "code": code,
-            "reason": reason,
+            "reason": reason if not reason or _SLUG.fullmatch(reason) else "other",
+            "place": place,
             "error": " < ".join(places(error)) if error is not None else "",
         }
         words = " ".join(f"{key}={value}" for key, value in fields.items() if value not in (None, ""))
@@ -119,6 +123,6 @@ class _Redacted(logging.Handler):
 def redact_libraries() -> None:
     """Let Python's own logging say that something happened and where, and no more."""
     root = logging.getLogger()
-    root.handlers[:] = [_Redacted(lambda level, where, error: log.event(level, "library", reason=where, error=error))]
+    root.handlers[:] = [_Redacted(lambda level, where, error: log.event(level, "library", place=where, error=error))]
     root.setLevel(logging.WARNING)
     logging.getLogger("pygls").setLevel(logging.CRITICAL + 1)  # it logs whole payloads
