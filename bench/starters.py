@@ -88,7 +88,6 @@ def _next_line(
 
     scores = {
         "lm": judge(lambda case: said[case].text, cases),
-        "lm with fill-in-the-middle": judge(lambda c: completer.filled(c.before, "\n" + c.after).text, cases),
         "copy": judge(lambda case: _text(workspace.copy(case)), cases),
         "both": judge(both, cases),
     }

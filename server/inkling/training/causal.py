@@ -19,6 +19,7 @@ from inkling.training.evaluate import bits_per_byte
 from inkling.training.loop import Position, train
 from inkling.training.packing import TokenFile, Tokens, content_key
 from inkling.training.recipe import fingerprint, load_recipe
+from inkling.training.tokenizer import without_fim, wrap
 
 
 def train_from_recipe(path: Path, out: Path | None, overrides: Mapping[str, str]) -> Path:
@@ -31,8 +32,10 @@ def train_from_recipe(path: Path, out: Path | None, overrides: Mapping[str, str]
         recipe = dataclasses.replace(recipe, out=out)
     model, tokenizer, position = pretrain(recipe)
     folder = recipe.out / "model"
-    save(model, tokenizer, folder, context=position.context)
     write_card(recipe, model, tokenizer, position, folder)
+    if not recipe.fim.offered:
+        tokenizer = wrap(without_fim(tokenizer.backend_tokenizer), position.context)
+    save(model, tokenizer, folder, context=position.context)
     return folder
 
 

@@ -23,7 +23,7 @@ from inkling.training.tokenizer import END, control_id
 
 HELD_OUT_BYTES = 400_000
 """How much held-out text the card is measured on: a fixed draw over all held-out packages."""
-CASES = 150
+CASES = 100
 LIMITS = (
     "A very small model after a short training. It knows Python's syntax, common idioms and how a file goes on; it "
     "does not understand programs, invents names, and knows next to nothing of other languages or prose. Show what it "
@@ -35,7 +35,7 @@ _XZ_FILES = 25
 
 def write_card(recipe: CausalRecipe, model: Any, tokenizer: Any, position: Position, folder: Path) -> Path:
     """Measure the model on held-out text and write its card into ``folder``."""
-    raw: Tokenizer = tokenizer.backend_tokenizer
+    raw: Tokenizer = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
     raw.encode_special_tokens = True
     held = list(corpus.read(recipe.corpus / "held-out.jsonl")) if _has_held_out(recipe) else []
     context = position.context
@@ -55,11 +55,12 @@ def write_card(recipe: CausalRecipe, model: Any, tokenizer: Any, position: Posit
         task="text-generation",
         summary=(
             "A Llama-style language model for Python, trained from nothing on permissively licensed source code. "
-            "It completes the rest of a line, by plain continuation or fill-in-the-middle."
+            "It completes the rest of a line from what stands before it"
+            + (", or between two texts by fill-in-the-middle." if recipe.fim.offered else ".")
         ),
         limits=LIMITS,
         languages=("code",),
-        tags=("code", "python", "fill-in-the-middle"),
+        tags=("code", "python"),
         training={
             "parameters": f"{parameters:,} ({recipe.shape.width * len(tokenizer):,} in the shared embeddings)",
             "shape": f"{shape.layers} layers of {shape.width}, {shape.heads} heads, {shape.kv_heads} key-value heads",
@@ -67,7 +68,8 @@ def write_card(recipe: CausalRecipe, model: Any, tokenizer: Any, position: Posit
             "time in steps": f"{position.seconds / 60:.0f} minutes",
             "training loss, mean of the last 50 steps": _last_loss(recipe.out),
             "context": f"{recipe.loop.context} tokens, {context} at the end",
-            "fill-in-the-middle": f"{recipe.fim.rate:.0%} of windows, of which {recipe.fim.spm:.0%} suffix first",
+            "fill-in-the-middle": f"{recipe.fim.rate:.0%} of windows"
+            + ("" if recipe.fim.offered else "; not offered, since it measured worse than plain continuation"),
             "optimizer": f"{recipe.optimizer.kind}, rate {recipe.optimizer.rate}, warm-up, stable, decay",
             "seed": recipe.seed,
             "data": "see models/data/code-corpus.md in the project; held out by whole package",
@@ -75,6 +77,7 @@ def write_card(recipe: CausalRecipe, model: Any, tokenizer: Any, position: Posit
         results=results,
         sections=sections,
     )
+    folder.mkdir(parents=True, exist_ok=True)
     return card.write(folder)
 
 

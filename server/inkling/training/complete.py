@@ -32,8 +32,7 @@ class GreedyCompleter:
         self.tokenizer.encode_special_tokens = True
         self.window = window
         self.max_tokens = max_tokens
-        names = (END, FIM_PREFIX, FIM_SUFFIX, FIM_MIDDLE)
-        self.end, self.prefix, self.suffix, self.middle = (control_id(tokenizer, name) for name in names)
+        self.end = control_id(tokenizer, END)
         self.specials = {tokenizer.token_to_id(t.content) for t in tokenizer.get_added_tokens_decoder().values()}
 
     def line(self, before: str) -> Said:
@@ -45,11 +44,15 @@ class GreedyCompleter:
         return self._decode(self._tail(before, self.window), one_line=False)
 
     def filled(self, before: str, after: str) -> Said:
-        """What stands between ``before`` and ``after``, to the end of the line, by fill-in-the-middle (PSM)."""
+        """What stands between ``before`` and ``after``, to the end of the line, by fill-in-the-middle (PSM).
+
+        Raises TrainingError when the tokenizer does not offer the markers.
+        """
+        prefix, suffix, middle = (control_id(self.tokenizer, name) for name in (FIM_PREFIX, FIM_SUFFIX, FIM_MIDDLE))
         room = self.window - 3
         tail = self.tokenizer.encode(after[: 8 * room], add_special_tokens=False).ids[: room // 4]
         head = self._tail(before, room - len(tail))
-        return self._decode([self.prefix, *head, self.suffix, *tail, self.middle], one_line=True)
+        return self._decode([prefix, *head, suffix, *tail, middle], one_line=True)
 
     @torch.inference_mode()
     def chance(self, before: str, text: str) -> float:

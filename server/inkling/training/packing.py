@@ -31,7 +31,8 @@ class FimRecipe:
     whose middle is what a cursor asks for (from a point in a line to the end of it or of a line soon after);
     the other middles lie between two random points. ``cut`` is the share of the remaining windows that are tokenized
     in pieces, ``cuts`` times cut at a random character: a cursor stands in mid-word as often as not, and a model that
-    has only seen whole words tokenized cannot go on from there.
+    has only seen whole words tokenized cannot go on from there. ``offered`` false keeps the markers out of the finished
+    model's vocabulary, so that editors go on from the prefix alone: right for a model that fills worse than it goes on.
     """
 
     rate: float = 0.3
@@ -39,6 +40,7 @@ class FimRecipe:
     lines: float = 0.6
     cut: float = 0.25
     cuts: int = 12
+    offered: bool = True
 
     def __post_init__(self) -> None:
         for name in ("rate", "spm", "lines", "cut"):
