@@ -115,6 +115,7 @@ def test_available_memory_is_what_this_process_may_use() -> None:
     assert 0 < available_bytes() <= psutil.virtual_memory().total
 
 
+@pytest.mark.timeout(300)  # a fresh interpreter imports torch and transformers
 def test_loading_reaches_no_network(tmp_path: Path) -> None:
     """In a process whose every socket refuses, a model loads and answers."""
     save(tmp_path)

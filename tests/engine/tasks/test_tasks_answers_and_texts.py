@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 import transformers
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from inkling.engine.backend import Stop
@@ -187,7 +187,7 @@ def test_sentences(text: str, expected: list[str]) -> None:
     assert [text[start:end] for start, end in sentence_spans(text)] == expected
 
 
-@settings(deadline=None)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.text('aB. !?\n"。', max_size=40), st.integers(1, 9))
 def test_splitting_loses_nothing(text: str, limit: int) -> None:
     spans = sentence_spans(text)

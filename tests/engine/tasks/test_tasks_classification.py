@@ -8,8 +8,11 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from inkling.engine.backend import LoadedModel, Stop
+from inkling.engine.tasks.forward import length_batches
 from inkling.engine.tasks.token_classification import Span, join, without_overlaps
 from inkling.errors import InklingError
 
@@ -58,6 +61,24 @@ def test_other_architectures(kind: str, checkpoint: Any, ours: Any, pipeline: An
     for text, got in zip(texts, ours(model, "text-classification", texts), strict=True):
         same_labels(got, theirs(text, top_k=None))
     ours(model, "text-classification", [LONG])  # windows stay within the model's positions
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "llama"])
+def test_a_decoder_that_knows_no_padding(kind: str, checkpoint: Any, ours: Any, pipeline: Any) -> None:
+    model = checkpoint(kind, "ForSequenceClassification", num_labels=3, pad_token_id=None)
+    texts = [text for text in TEXTS[:-1] if text] * 2
+    theirs = pipeline("text-classification", model)
+    for text, got in zip(texts, ours(model, "text-classification", texts), strict=True):
+        same_labels(got, theirs(text, top_k=None))
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.integers(0, 50), max_size=40), st.integers(0, 300))
+def test_batches_hold_every_text_once_within_the_budget(lengths: list[int], budget: int) -> None:
+    batches = list(length_batches(lengths, budget))
+    assert sorted(index for batch in batches for index in batch) == list(range(len(lengths)))
+    for batch in batches:
+        assert len(batch) == 1 or max(lengths[index] for index in batch) * len(batch) <= budget
 
 
 @pytest.mark.parametrize("function", ["softmax", "sigmoid", "none"])

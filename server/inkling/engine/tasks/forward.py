@@ -29,7 +29,8 @@ class Forward:
         config: Any = weights.model.config
         configured = getattr(config, "pad_token_id", None)
         self._pads = configured is not None or not hasattr(weights.model, "score")
-        """A decoder's classification head reads the last token that is not padding, so it must know which that is."""
+        # A decoder's classification head reads the last token that is not padding; if it cannot know which that is,
+        # it takes texts one by one.
         self._pad = next((id for id in (configured, weights.tokenizer.pad_token_id) if id is not None), 0)
 
     def __call__(
@@ -46,7 +47,7 @@ class Forward:
         A row is float32 on the CPU: [values], or with `per_token` [tokens, values], padding cut off. Ends early when
         `stop` is set or late.
         """
-        for batch in length_batches([len(window) for window in windows], batch_tokens, mixed=self._pads):
+        for batch in length_batches([len(window) for window in windows], batch_tokens if self._pads else 0):
             if stop.is_set or stop.is_late:
                 return
             with torch.inference_mode():
@@ -72,13 +73,11 @@ class Forward:
         return {name: tensor.to(self._device) for name, tensor in inputs.items()} | self._extra
 
 
-def length_batches(lengths: Sequence[int], budget: int, *, mixed: bool = True) -> Iterator[list[int]]:
-    """Groups of indices of similar lengths whose padded size is at most `budget`; equal lengths unless `mixed`."""
+def length_batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
+    """Groups of indices of similar lengths whose padded size is at most `budget`, or that hold a single one."""
     batch: list[int] = []
     for index in sorted(range(len(lengths)), key=lengths.__getitem__):
-        full = batch and lengths[index] * (len(batch) + 1) > budget
-        uneven = batch and not mixed and lengths[index] != lengths[batch[0]]
-        if full or uneven:
+        if batch and max(1, lengths[index]) * (len(batch) + 1) > budget:
             yield batch
             batch = []
         batch.append(index)

@@ -99,9 +99,9 @@ def best_spans(
     """
     inside = torch.tensor([number == 1 for number in window.sequence_ids])
     allowed = inside.clone()
-    allowed[0] = True
+    allowed[0] = bool(window.special_tokens_mask[0])
     probabilities = logits.masked_fill(~allowed[:, None], float("-inf")).softmax(0)
-    nothing = 0.0 if inside[0] else float(probabilities[0, 0] * probabilities[0, 1])
+    nothing = float(probabilities[0, 0] * probabilities[0, 1]) if window.special_tokens_mask[0] else 0.0
     probabilities = probabilities.masked_fill(~inside[:, None], 0.0)
     table = torch.outer(probabilities[:, 0], probabilities[:, 1]).triu().tril(longest - 1)
     best = table.flatten().topk(min(count, table.numel()))
