@@ -300,11 +300,14 @@ def test_a_bad_recipe_names_its_key(setting: dict[str, str], message: str, recip
 
 
 @pytest.mark.parametrize("offered", ["true", "false"])
-def test_the_recipe_ends_in_a_model_that_loads_and_answers(recipe_file: Path, tmp_path: Path, offered: str) -> None:
+def test_the_recipe_ends_in_a_model_that_loads_and_answers(
+    recipe_file: Path, tmp_path: Path, offered: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from inkling.engine.backend import Stop
     from inkling.engine.generation.text_generator import TextGenerator
     from inkling.engine.protocol import GenerateRequest
 
+    monkeypatch.setattr("inkling.training.causal_card.CASES", 4)
     folder = train_from_recipe(recipe_file, tmp_path / "made", {"loop.steps": "40", "fim.offered": offered})
     assert load_file(folder / "model.safetensors")["model.norm.weight"].dtype == torch.bfloat16
     card = (folder / "README.md").read_text()

@@ -117,7 +117,7 @@ def pretrain(recipe: CausalRecipe) -> tuple[Any, Any, Position]:
         recipe.loop,
         recipe.optimizer,
         recipe.out,
-        fingerprint=f"{fingerprint(recipe, ignore=('corpus', 'tokenizer', 'out', 'device', 'loop'))}-{key}",
+        fingerprint=f"{fingerprint(recipe, ignore=('corpus', 'tokenizer', 'out', 'device', 'notes', 'loop'))}-{key}",
         ignore=tokenizer.pad_token_id,
         evaluate=evaluate if sample else None,
     )

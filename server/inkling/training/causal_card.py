@@ -72,6 +72,7 @@ def write_card(recipe: CausalRecipe, model: Any, tokenizer: Any, position: Posit
             + ("" if recipe.fim.offered else "; not offered, since it measured worse than plain continuation"),
             "optimizer": f"{recipe.optimizer.kind}, rate {recipe.optimizer.rate}, warm-up, stable, decay",
             "seed": recipe.seed,
+            "notes": recipe.notes or "–",
             "data": "see models/data/code-corpus.md in the project; held out by whole package",
         },
         results=results,

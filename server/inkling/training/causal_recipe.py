@@ -38,6 +38,7 @@ class CausalRecipe:
     out: Path
     seed: int = 1
     device: str = "auto"
+    notes: str = ""  # for the card: what its other lines do not tell
     shape: ShapeRecipe = field(default_factory=ShapeRecipe)
     loop: LoopRecipe = field(default_factory=LoopRecipe)
     optimizer: OptimizerRecipe = field(default_factory=OptimizerRecipe)
