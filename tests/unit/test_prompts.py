@@ -191,6 +191,22 @@ def test_without_markers_the_prefix_alone_and_a_notice() -> None:
     assert prompt(byte_level(), prompt="def f(")[2] == ()
 
 
+@pytest.mark.parametrize(
+    ("order", "expected"),
+    [
+        (fim.Order.USUAL, "<|fim_prefix|>P<|fim_suffix|>S<|fim_middle|>"),
+        (fim.Order.SUFFIX_FIRST, "<|fim_prefix|><|fim_suffix|>S<|fim_middle|>P"),
+        (fim.Order.NONE, "P"),
+        ("unheard-of", "<|fim_prefix|>P<|fim_suffix|>S<|fim_middle|>"),
+    ],
+)
+def test_a_model_may_say_how_it_fills(order: str, expected: str) -> None:
+    vocabulary = Vocabulary(byte_level(*QWEN))
+    built = Prompter(vocabulary, 400, order).build(GenerateRequest("m", prompt="P", suffix="S"), 1000)
+    assert written(vocabulary, built.ids) == expected
+    assert built.notices == ()
+
+
 def test_an_empty_document_still_has_a_token() -> None:
     assert prompt(byte_level(), prompt="")[1]
 

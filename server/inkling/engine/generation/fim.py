@@ -7,7 +7,18 @@ we use that: the suffix hardly changes while typing, so the prefix cache keeps i
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+
+class Order(StrEnum):
+    """What a model's config.json may say under `inkling_fim`, where its markers alone do not tell."""
+
+    USUAL = ""
+    SUFFIX_FIRST = "suffix-first"
+    """Trained also on suffix before prefix, between the markers of the usual order."""
+    NONE = "none"
+    """Has the markers, but does better without them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +98,22 @@ MARKERS = frozenset(
 """Every marker of every family; in no model may document text produce one."""
 
 
-def find(control: Callable[[str], int | None]) -> FimFormat | None:
+def find(control: Callable[[str], int | None], order: str = Order.USUAL) -> FimFormat | None:
     """The format whose markers are all in the vocabulary; `control` gives a token's id or None.
 
     Families that share the prefix, suffix and middle markers differ in their file markers, so the first whose file
     marker exists wins; a family without one accepts any vocabulary that has the three.
     """
-    for format_ in FORMATS:
+    for format_ in () if order == Order.NONE else FORMATS:
         needed = (*format_.markers, format_.file) if format_.file else format_.markers
         if all(control(marker) is not None for marker in needed):
-            return format_
+            return _suffix_first(format_) if order == Order.SUFFIX_FIRST else format_
     return None
+
+
+def _suffix_first(format_: FimFormat) -> FimFormat:
+    """Markers in their places, the parts exchanged: begin, hole, suffix, end, prefix."""
+    if [part for _, part in format_.layout] != ["prefix", "suffix", ""]:
+        return format_
+    (begin, _), (hole, _), (end, _) = format_.layout
+    return replace(format_, layout=((begin, ""), (hole, "suffix"), (end, "prefix")))

@@ -40,11 +40,12 @@ class Prompt:
 class Prompter:
     """Builds prompts for one model: `budget` is the most prompt tokens for completion."""
 
-    def __init__(self, vocabulary: Vocabulary, budget: int, *, fim_enabled: bool = True) -> None:
+    def __init__(self, vocabulary: Vocabulary, budget: int, fim_order: str = fim.Order.USUAL) -> None:
         self.vocabulary = vocabulary
         self.budget = budget
         self._prefixes = IncrementalEncoder(lambda text, inside: vocabulary.encode_with_ends(text, inside=inside))
-        self.format = fim.find(vocabulary.control) if fim_enabled else None
+        self.format = fim.find(vocabulary.control, fim_order)
+        self._knows_fim = fim.find(vocabulary.control) is not None
 
     def build(self, request: GenerateRequest, context_window: int) -> Prompt:
         """The prompt of a request; leaves room for `max_tokens` in the model's `context_window`.
@@ -55,7 +56,7 @@ class Prompter:
         if request.messages:
             return Prompt(self._chat(request.messages, room))
         ids, typed, typed_ids = self._completion(request, min(room, self.budget))
-        lacks_fim = self.format is None and bool(request.suffix and request.suffix.strip())
+        lacks_fim = not self._knows_fim and bool(request.suffix and request.suffix.strip())
         return Prompt(ids or [self._something()], (NO_FIM,) if lacks_fim else (), typed, typed_ids)
 
     def _chat(self, messages: Sequence[Mapping[str, str]], room: int) -> list[int]:

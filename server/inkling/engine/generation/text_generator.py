@@ -62,7 +62,7 @@ class TextGenerator:
         kind = torch.device(device).type
         self.vocabulary = Vocabulary(loaded.tokenizer)
         self._ends = self.vocabulary.ends(loaded.end_ids)
-        self._prompter = Prompter(self.vocabulary, PROMPT_TOKENS.get(kind, PROMPT_TOKENS["cpu"]))
+        self._prompter = Prompter(self.vocabulary, PROMPT_TOKENS.get(kind, PROMPT_TOKENS["cpu"]), loaded.fim_order)
         self._prefixes = PrefixCache(self.decoder, CACHE_BYTES.get(kind, CACHE_BYTES["cpu"]))
         self._loop = Loop(self.decoder, small=loaded.small)
         self._notices = set(loaded.notices)

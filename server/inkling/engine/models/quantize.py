@@ -48,6 +48,8 @@ class LoadedCausalLM:
     plan: Plan
     small: bool
     """Whether a token's time is that of many small calls rather than of reading weights."""
+    fim_order: str = ""
+    """See `inkling.engine.generation.fim.Order`."""
     notices: tuple[str, ...] = ()
 
 
@@ -87,7 +89,8 @@ def load(
             ends = GenerationConfig.from_pretrained(folder, local_files_only=True).eos_token_id or ends
         decoder, plan, notices = _decoder(files, config, plan, device, lambda part: report(0.1 + 0.85 * part))
     report(1.0)
-    return LoadedCausalLM(decoder, tokenizer, ends, plan, parameters <= TINY_PARAMETERS, notices)
+    small, order = parameters <= TINY_PARAMETERS, str(files.config.get("inkling_fim", ""))
+    return LoadedCausalLM(decoder, tokenizer, ends, plan, small, order, notices)
 
 
 def _decoder(
