@@ -39,6 +39,7 @@ def generate_body(request: GenerateRequest) -> dict[str, Any]:
     body["inkling"] = {
         "priority": int(request.priority),
         "cache_key": request.cache_key,
+        "heal": request.heal,
         "quantization": request.quantization,
         "deadline_s": request.deadline_s,
         "context": [{"path": file.path, "text": file.text} for file in request.context],
@@ -139,6 +140,7 @@ def generate_request(body: Mapping[str, Any], *, prompt: str = "", chat: bool = 
         stop=_stops(body),
         deadline_s=deadline_of(extras),
         cache_key=field_of(extras, "cache_key", str, ""),
+        heal=field_of(extras, "heal", bool, False),
         quantization=field_of(extras, "quantization", str, "auto"),
         priority=priority_of(extras),
     )

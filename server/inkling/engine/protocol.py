@@ -100,7 +100,8 @@ class GenerateRequest:
     The engine renders FIM markers or the chat template, since it knows the model's tokenizer. `max_tokens` counts new
     tokens; `temperature` 0 is greedy; `stop` are strings that end the text and are not part of it; `deadline_s` bounds
     the whole generation. `cache_key` names the prefix-cache slot (one per document), so that keystrokes in one
-    document reuse each other's work. `quantization` is `auto`, `none`, `int8`, `int4` or `nf4`.
+    document reuse each other's work. `quantization` is `auto`, `none`, `int8`, `int4` or `nf4`. With
+    `heal`, the word at the end of `prompt` may be unfinished: the model chooses among the words that begin so.
     """
 
     model: str
@@ -116,6 +117,7 @@ class GenerateRequest:
     deadline_s: float | None = None
     cache_key: str = ""
     quantization: str = "auto"
+    heal: bool = False
     priority: Priority = Priority.ACTION
 
 
@@ -123,8 +125,8 @@ class GenerateRequest:
 class Chunk:
     """A piece of generated text: whole characters only, possibly several tokens.
 
-    `logprob` is the sum of the chosen tokens' log-probabilities (natural log) in this piece. `finish` is empty until the
-    last chunk: `stop` (end token or stop string), `length`, `deadline`. `notices` carries reasons worth telling the
+    `logprob` is the sum of the chosen tokens' log-probabilities (natural log) in this piece. `finish` is empty until
+    the last chunk: `stop` (end token or stop string), `length`, `deadline`. `notices` carries reasons worth telling the
     user once, such as `no-fim-tokens`.
     """
 
