@@ -38,7 +38,7 @@ def run_recommend(args: argparse.Namespace) -> int:
         rows = [{**asdict(one.candidate), **asdict(one), "candidate": None} for one in advice]
         for row in rows:
             del row["candidate"]
-        print(json.dumps({"machine": asdict(machine), "reviewed": recommend.REVIEWED, "models": rows}, indent=1))
+        print(json.dumps({"machine": asdict(machine), "models": rows}, indent=1))
         return 0
     gpu = f"{machine.gpu} with {size(machine.gpu_memory)} free" if machine.gpu else "no GPU"
     print(f"{size(machine.memory)} of memory free, {machine.cores} cores, {gpu}, {size(machine.disk)} of disk free\n")
@@ -57,7 +57,7 @@ def run_recommend(args: argparse.Namespace) -> int:
             for one in advice
         ],
     )
-    print(f"\nSizes as published, {recommend.REVIEWED}. `inkling models pull MODEL` downloads one.")
+    print("\nSizes are approximate. `inkling models pull MODEL` tells the exact one and asks before it downloads.")
     return 0
 
 

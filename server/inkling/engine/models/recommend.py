@@ -1,7 +1,8 @@
 """Hub models worth trying on this machine, by task.
 
-A list made by hand, of models with safetensors and a licence that allows everyday use. Sizes are those published when
-the list was last looked through (see `REVIEWED`); nothing is fetched to make a recommendation.
+A list made by hand, of models with safetensors and a licence that allows everyday use. Sizes are approximate: nothing
+is fetched to make a recommendation, and `inkling models pull` asks the hub for exact ones and the licence before it
+downloads.
 """
 
 from __future__ import annotations
@@ -15,8 +16,6 @@ from pathlib import Path
 from inkling.engine.models import hub_cache
 from inkling.engine.models.memory import OVERHEAD_BYTES, available_bytes
 from inkling.engine.protocol import Task
-
-REVIEWED = "2026-11"
 
 
 @dataclass(frozen=True, slots=True)
