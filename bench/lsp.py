@@ -65,7 +65,9 @@ async def _rows(quick: bool) -> list[Row]:
 
 @contextlib.asynccontextmanager
 async def _session(root: Path, command: Sequence[str], *, engine: bool = False) -> AsyncIterator[Session]:
-    settings = {"server": {"start_engine": engine}}
+    settings: dict[str, Any] = {"server": {"start_engine": engine}}
+    if engine:  # long streams, whatever the model thinks of them
+        settings["complete"] = {"min_confidence": 0.0, "multi_line": "always", "copy": False, "max_tokens": 512}
     async with Session.open(root, command=command, settings=settings if command is SERVER else {}) as session:
         yield session
 
@@ -159,10 +161,11 @@ async def _cancel_rows(root: Path, times: int) -> list[Row]:
     async with _session(root, SERVER, engine=True) as session:
         uri = _open(session, root, 200)
         try:
-            await _first_chunk(session, uri, 0)
+            first = await _first_chunk(session, uri, 0)
         except (ServerError, TimeoutError) as error:
             print(f"lsp: no cancel figures, since there is no ghost text: {error}", file=sys.stderr)
             return []
+        first.cancel()
         to_idle = []
         for number in range(times):
             work = await _first_chunk(session, uri, 5 * number + 3)
