@@ -71,7 +71,7 @@ def test_pieces_that_spell_on_are_found(tokenizer: Tokenizer, text: str) -> None
 
 
 def reference(folder: Path, prompt: str, steps: int) -> tuple[str, str]:
-    """What was typed of the last word, and greedy decoding with every step's choice held to the typed text by brute force, without a cache."""
+    """What was typed of the last word, and greedy decoding held to it by brute force, without a cache."""
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForCausalLM.from_pretrained(folder)
     encoding = tokenizer(prompt, return_offsets_mapping=True, add_special_tokens=False)
@@ -91,7 +91,8 @@ def reference(folder: Path, prompt: str, steps: int) -> tuple[str, str]:
         ]
         made.append(max(fits, key=lambda token: float(logits[token])) if rest else int(logits.argmax()))
         rest = rest and rest[len(vocabulary[made[-1]]) :]
-    return prompt[ends[keep - 1] :], tokenizer.decode(context + made)[len(tokenizer.decode(context)) :].rstrip("�")
+    text = tokenizer.decode(context + made)[len(tokenizer.decode(context)) :]
+    return prompt[ends[keep - 1] :], text.rstrip("�")
 
 
 @pytest.mark.parametrize("cut", [0, 1, 2, 3, 4, 7, 12, 20])

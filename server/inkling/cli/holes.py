@@ -33,7 +33,9 @@ def source_files(root: Path, suffixes: Sequence[str]) -> list[Path]:
     if listed.returncode == 0 and listed.stdout:
         paths = [root / name for name in listed.stdout.split("\0") if name]
     else:
-        paths = [path for path in root.rglob("*") if not any(part.startswith(".") for part in path.parts)]
+        paths = [
+            path for path in root.rglob("*") if not any(part.startswith(".") for part in path.relative_to(root).parts)
+        ]
     return sorted(path for path in paths if path.suffix in suffixes and _fits(path))
 
 
