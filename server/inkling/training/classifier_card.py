@@ -92,8 +92,8 @@ def _judge_entities(
     data = EncodedExamples(heldout, body, recipe)
     ends = np.cumsum([len(encoding) for encoding in data.encodings])[:-1]
     found = [
-        {(entity.start, entity.end, entity.label) for entity in decode_spans(encoding, scores, recipe.labels)}
-        for encoding, scores in zip(data.encodings, np.split(probabilities, ends), strict=True)
+        {(e.start, e.end, e.label) for e in decode_spans(example.text, encoding, scores, recipe.labels)}
+        for example, encoding, scores in zip(heldout, data.encodings, np.split(probabilities, ends), strict=True)
     ]
     table, exact = entity_table([set(example.entities) for example in heldout], found, recipe.labels[1:])
     known = truth != IGNORED

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,10 @@ from inkling.engine.models.encoder import (
 from inkling.engine.protocol import Entity
 
 ADAPTER_TYPE = "inkling-encoder-head"
+BRIDGE = 6
+"""Characters between two parts of one entity at most."""
+DELIMITER = re.compile(r"""[\s"'`,;:=<>(){}\[\]|]""")
+"""What stands between things rather than within one."""
 
 
 class LowRankLinear(nn.Module):
@@ -124,7 +129,7 @@ class EncoderHead(nn.Module):
         found: list[list[Entity]] = [[] for _ in windows]
         for window, logits in self._logits(windows):
             scores = logits[: len(windows[window])].softmax(-1).numpy()
-            found[window] = decode_spans(windows[window], scores, self.labels)
+            found[window] = decode_spans(texts[owners[window]], windows[window], scores, self.labels)
         result: list[list[Entity]] = [[] for _ in texts]
         for index, entities in zip(owners, found, strict=True):
             shown = [entity for entity in entities if entity.score >= self.thresholds.get(entity.label, 0.5)]
@@ -146,33 +151,46 @@ def join_windows(left: list[Entity], right: list[Entity]) -> list[Entity]:
     return sorted(joined, key=lambda entity: entity.start)
 
 
-def decode_spans(encoding: Encoding, scores: NDArray[np.float32], labels: Sequence[str]) -> list[Entity]:
-    """Merge neighbouring tokens of one label; `scores` is [tokens, labels], a span's score is their mean.
+def decode_spans(text: str, encoding: Encoding, scores: NDArray[np.floating], labels: Sequence[str]) -> list[Entity]:
+    """Entities from `scores` [tokens, labels]; an entity's score is the mean of its words' for its label.
 
-    A word is labelled as a whole by its summed scores, so that a name is never cut within a word.
+    Words that touch are one entity under the label that they favour together, also across a word or two that
+    was taken for `O`: an address or a key is a single thing, however many pieces the tokenizer cuts it into.
+    Names and numbers go on after a space.
     """
     words: dict[int, list[int]] = {}
     for token, word in enumerate(encoding.word_ids):
         if word is not None:
             words.setdefault(word, []).append(token)
-    spans: list[Entity] = []
-    counts: list[int] = []
+    groups: list[tuple[int, int, list[NDArray[np.floating]]]] = []
     for tokens in words.values():
         mean = scores[tokens].mean(0)
-        label, score = labels[int(mean.argmax())], float(mean.max())
-        if label == "O":
+        if labels[int(mean.argmax())] == "O":
             continue
         start, end = encoding.offsets[tokens[0]][0], encoding.offsets[tokens[-1]][1]
-        last = spans[-1] if spans else None
-        # At most one space or punctuation mark between the parts: `Ada Lovelace`, `a.b@c.org`, `a-b`.
-        if last and last.label == label and start - last.end <= 1:
-            count = counts[-1]
-            spans[-1] = Entity(label, (last.score * count + score) / (count + 1), last.start, end)
-            counts[-1] = count + 1
+        if groups and _continues(text, groups[-1], start, int(mean.argmax())):
+            groups[-1] = (groups[-1][0], end, [*groups[-1][2], mean])
         else:
-            spans.append(Entity(label, score, start, end))
-            counts.append(1)
-    return spans
+            groups.append((start, end, [mean]))
+    result = []
+    for start, end, means in groups:
+        total = np.mean(means, axis=0)
+        best = _favoured(means)
+        result.append(Entity(labels[best], float(total[best]), start, end))
+    return result
+
+
+def _favoured(means: Sequence[NDArray[np.floating]]) -> int:
+    """The label with the highest sum, `O` (the first) left out."""
+    return 1 + int(np.sum(means, axis=0)[1:].argmax())
+
+
+def _continues(text: str, group: tuple[int, int, list[NDArray[np.floating]]], start: int, label: int) -> bool:
+    """Whether a word at `start` belongs to the entity before it."""
+    between = text[group[1] : start]
+    if between in ("", " "):
+        return between == "" or label == _favoured(group[2])
+    return len(between) <= BRIDGE and not DELIMITER.search(between)
 
 
 def load_adapter(folder: Path) -> EncoderHead:
