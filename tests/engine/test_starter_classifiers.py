@@ -14,7 +14,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import inkling
+from inkling.engine.backend import Stop
 from inkling.engine.models import encoder
+from inkling.engine.models.catalog import resolve
 from inkling.engine.models.encoder import (
     ENCODER_SHA256,
     EncoderError,
@@ -27,6 +29,7 @@ from inkling.engine.models.encoder import (
 )
 from inkling.engine.models.encoder_head import EncoderHead, is_small, join_windows, load_adapter
 from inkling.engine.protocol import Entity
+from inkling.engine.tasks.starter_heads import StarterHead
 from inkling.training.classifier_metrics import calibration_error, macro_f1
 from inkling.training.data_labelled import read_examples
 
@@ -99,6 +102,15 @@ def test_secrets_are_spans_of_the_text(heads: dict[str, EncoderHead]) -> None:
     assert ("PERSON", "Maria Keller") in spans
     assert ("EMAIL", "maria.keller@example.org") in spans
     assert heads["secrets"].spans(["The quick brown fox jumps over the lazy dog.", ""]) == [[], []]
+
+
+def test_rules_speak_beside_the_model() -> None:
+    text = "😀 card 4111 1111 1111 1111, mail maria.keller@example.org"
+    (found,) = StarterHead(resolve("starter:secrets")).run([text], {}, Stop())
+    spans = {(row["entity_group"], row["word"]): row["score"] for row in found}
+    assert spans["ACCOUNT", "4111 1111 1111 1111"] == 0.99
+    assert spans["EMAIL", "maria.keller@example.org"] == 0.95
+    assert all(text[row["start"] : row["end"]] == row["word"] for row in found)
 
 
 def test_a_long_text_is_read_to_its_end(heads: dict[str, EncoderHead]) -> None:

@@ -11,9 +11,11 @@ import random
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
 from inkling.training import classifier_card
@@ -93,8 +95,9 @@ def _out_of_fold(
             rest = [examples[i] for other in parts if other is not part for i in other]
             body = fit(recipe, rest, work / f"fold-{number}")
             predictions = predict(body, [examples[i] for i in part], recipe)
-            tensors = {f"logits.{i}": p[0] for i, p in zip(part, predictions, strict=True)}
-            tensors |= {f"truth.{i}": p[1] for i, p in zip(part, predictions, strict=True)}
+            tensors: dict[str, NDArray[Any]] = {}
+            for i, (logits, truth) in zip(part, predictions, strict=True):
+                tensors |= {f"logits.{i}": logits, f"truth.{i}": truth}
             save_file(tensors, kept.with_suffix(".draft"))
             kept.with_suffix(".draft").replace(kept)
             shutil.rmtree(work / f"fold-{number}", ignore_errors=True)

@@ -74,7 +74,13 @@ class AdapterBody(nn.Module):
     """Biases, norms, optional low-rank matrices and a head on the shared encoder; nothing else is trained."""
 
     def __init__(
-        self, task: Task, labels: Sequence[str], max_length: int, rank: int = 0, smoothing: float = 0.0
+        self,
+        task: Task,
+        labels: Sequence[str],
+        max_length: int,
+        rank: int = 0,
+        smoothing: float = 0.0,
+        rules: str | None = None,
     ) -> None:
         super().__init__()
         encoder, _ = load_encoder()
@@ -91,6 +97,8 @@ class AdapterBody(nn.Module):
             "temperature": 1.0,
             "thresholds": {},
         }
+        if rules:
+            config["rules"] = rules
         if rank:
             linears = [name for name, module in encoder.named_modules() if isinstance(module, nn.Linear)]
             config |= {"lora_rank": rank, "lora_modules": linears}
@@ -115,7 +123,7 @@ class AdapterBody(nn.Module):
         logits = self.logits(input_ids, attention_mask)
         return {"loss": weighted_loss(logits, labels, weights, self.smoothing)}
 
-    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
         """Only what is trained, so that a checkpoint is as small as the adapter."""
         own = {f"head.{name}" for name in self.owned.values()}
         return {key: value for key, value in super().state_dict(*args, **kwargs).items() if key in own}

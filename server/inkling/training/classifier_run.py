@@ -32,7 +32,8 @@ class EncodedExamples(Dataset[dict[str, Any]]):
     """Examples as token ids with one label each, or one per token."""
 
     def __init__(self, examples: Sequence[Example], body: Scorer, recipe: ClassifierRecipe) -> None:
-        self.encodings = body.tokenize([example.text for example in examples])
+        self.texts = [example.text for example in examples]
+        self.encodings = body.tokenize(self.texts)
         self.labels = [encode_labels(*pair, recipe) for pair in zip(examples, self.encodings, strict=True)]
         self.weights = [example.weight for example in examples]
 
@@ -47,6 +48,11 @@ class EncodedExamples(Dataset[dict[str, Any]]):
             "labels": self.labels[index],
             "weight": self.weights[index],
         }
+
+    def tokens(self) -> list[tuple[str, Encoding, Sequence[int]]]:
+        """(text, encoding, label per token) of each example."""
+        rows = zip(self.texts, self.encodings, self.labels, strict=True)
+        return [(text, encoding, [labels] if isinstance(labels, int) else labels) for text, encoding, labels in rows]
 
 
 def swap_entities(examples: Sequence[Example], times: int, seed: int) -> list[Example]:
@@ -102,7 +108,7 @@ def build_body(recipe: ClassifierRecipe) -> AdapterBody | FullBody:
     if tune.method == "full":
         return FullBody(recipe.task, recipe.labels, tune.max_length, recipe.encoder_folder, tune.label_smoothing)
     rank = tune.rank if tune.method == "lora" else 0
-    return AdapterBody(recipe.task, recipe.labels, tune.max_length, rank, tune.label_smoothing)
+    return AdapterBody(recipe.task, recipe.labels, tune.max_length, rank, tune.label_smoothing, recipe.rules)
 
 
 def fit(recipe: ClassifierRecipe, examples: Sequence[Example], work: Path) -> AdapterBody | FullBody:
@@ -154,7 +160,8 @@ def fit(recipe: ClassifierRecipe, examples: Sequence[Example], work: Path) -> Ad
 
 def _optimizer(recipe: ClassifierRecipe, body: nn.Module) -> torch.optim.Optimizer:
     """AdamW; the new head learns faster than what was pre-trained."""
-    head, rest = [], []
+    head: list[nn.Parameter] = []
+    rest: list[nn.Parameter] = []
     for name, parameter in body.named_parameters():
         if parameter.requires_grad:
             (head if "classifier." in name else rest).append(parameter)

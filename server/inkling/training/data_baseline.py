@@ -5,6 +5,7 @@ scikit-learn is a tool for development, not a dependency: without it there is no
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import re
 from collections.abc import Iterator, Sequence
@@ -84,11 +85,10 @@ def _fit_predict(
     weights: Sequence[float] | None = None,
     **vectorizing: Any,
 ) -> NDArray[np.float64]:
-    from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.linear_model import LogisticRegression
-
-    vectorizer = TfidfVectorizer(sublinear_tf=True, **vectorizing)
-    model = LogisticRegression(max_iter=1000, C=10, class_weight="balanced")
+    features = importlib.import_module("sklearn.feature_extraction.text")
+    linear = importlib.import_module("sklearn.linear_model")
+    vectorizer = features.TfidfVectorizer(sublinear_tf=True, **vectorizing)
+    model = linear.LogisticRegression(max_iter=1000, C=10, class_weight="balanced")
     model.fit(vectorizer.fit_transform(train), truth, sample_weight=weights)
     scores = np.zeros((len(heldout), labels))  # a column also for labels that training never saw
     scores[:, model.classes_] = model.predict_proba(vectorizer.transform(heldout))

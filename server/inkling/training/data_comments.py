@@ -50,7 +50,8 @@ def _labelled(names: Sequence[str], weak: WeakComments, seed: int) -> list[Examp
     seen: set[str] = set()
     result: list[Example] = []
     for package in packages:
-        debt, other = [], []
+        debt: list[str] = []
+        other: list[str] = []
         for comment in package_comments(package):
             marked = _MARKER.search(comment)
             text = strip_marker(comment) if marked else comment

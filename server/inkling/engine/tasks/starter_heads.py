@@ -10,6 +10,7 @@ from inkling.engine.models.catalog import ModelSource
 from inkling.engine.models.encoder_head import EncoderHead, load_adapter
 from inkling.engine.protocol import Chunk, GenerateRequest, Task
 from inkling.engine.tasks.base import number, text_of
+from inkling.engine.tasks.secret_rules import find_secrets, merge
 from inkling.errors import InklingError
 
 SLICE = 8
@@ -19,7 +20,8 @@ SLICE = 8
 class StarterHead:
     """Satisfies `LoadedModel`; inputs and results as `TextClassification` and `TokenClassification`.
 
-    Probabilities are calibrated. Spans under a label's own threshold are left out already.
+    Probabilities are calibrated. Spans under a label's own threshold are left out already; where the adapter asks for
+    rules, what they find takes the place of the model's spans there.
     """
 
     quantization = "none"
@@ -64,6 +66,9 @@ class StarterHead:
         ]
 
     def _spans(self, texts: Sequence[str]) -> list[list[dict[str, Any]]]:
+        found = self._head.spans(texts)
+        if self._head.config.get("rules") == "secrets":
+            found = [merge(spans, find_secrets(text)) for text, spans in zip(texts, found, strict=True)]
         return [
             [
                 {
@@ -75,5 +80,5 @@ class StarterHead:
                 }
                 for span in spans
             ]
-            for text, spans in zip(texts, self._head.spans(texts), strict=True)
+            for text, spans in zip(texts, found, strict=True)
         ]
