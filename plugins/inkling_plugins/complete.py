@@ -30,7 +30,7 @@ from inkling_plugins.completion.debounce import Debounce, rate_at
 from inkling_plugins.completion.exclude import exclusion
 from inkling_plugins.completion.ghost_cache import Ghost, GhostCache, Place
 from inkling_plugins.completion.maker import Maker
-from inkling_plugins.completion.present import LOW_CONFIDENCE, Manners, Shown, present
+from inkling_plugins.completion.present import Manners, Shown, chance, first_line_end, present
 from inkling_plugins.completion.prompt import place_at
 from inkling_plugins.completion.reasons import NOTICES, Rejected, detail
 from inkling_plugins.completion.repeats import drop_typed_ending, stop_at_repetition
@@ -42,6 +42,8 @@ _CANCELLED_LINGER_S = 0.25
 _ANSWERED_LINGER_S = 5.0
 """How long it outlives a request that took what there was: the follow-up may take a while."""
 _LOOP_WINDOW = 400
+_AGREED = 0.55
+"""The chance that a copy is right when the model begins in the same way, as measured."""
 
 
 class Complete(Plugin):
@@ -182,11 +184,11 @@ class Complete(Plugin):
             async for _ in ghost.growth():
                 if not ghost.agrees(typed):
                     break
-                view = ghost.view or present(ghost.text, ghost.tokens, ghost.done, site, manners, ghost.confidence)
+                view = ghost.view or present(ghost.text, ghost.tokens, ghost.done, site, manners, ghost.scores)
+                if ghost.view is None:
+                    view = _or_copy(view, ghost, manners)
                 if view is None:
                     continue
-                if isinstance(view, Rejected) and view.reason == LOW_CONFIDENCE:
-                    view = _agreed_copy(ghost) or view
                 if ghost.view is None and (ghost.done or isinstance(view, Rejected) or view.final):
                     ghost.settle(view)
                 if isinstance(view, Rejected):
@@ -215,13 +217,23 @@ class Complete(Plugin):
         return [other for other in self.editor.documents() if exclusion(other.uri, self.settings.exclude) is None]
 
 
-def _agreed_copy(ghost: Ghost) -> Shown | None:
-    """An unsure model that begins as a copy does makes the copy good enough to show."""
-    if ghost.copy is None or not ghost.copy.agrees(ghost.text):
+def _or_copy(view: Shown | Rejected | None, ghost: Ghost, manners: Manners) -> Shown | Rejected | None:
+    """The likelier of what the model says and what open documents propose, once the model's first line is known."""
+    if ghost.copy is None:
+        return view
+    begun = bool(ghost.origin.site.line_before.strip())
+    copied = max(ghost.copy.chance(begun), _AGREED if ghost.copy.agrees(ghost.text) else 0.0)
+    if copied < manners.least:
+        return view
+    end = first_line_end(ghost.text)
+    if end is None and not ghost.done and not isinstance(view, Rejected) and not (view and view.final):
         return None
+    said = len(view.text) if isinstance(view, Shown) else 0
+    if said and chance(ghost.scores, 0, min(end or len(ghost.text), said)) >= copied:
+        return view
     line = ghost.copy.text.strip("\n").partition("\n")[0]
-    view = present(line, 0, True, ghost.origin.site, Manners(False, 0.0), lambda start, end: 1.0)
-    return view if isinstance(view, Shown) else None
+    proposed = present(line, 0, True, ghost.origin.site, Manners(False, 0.0))
+    return proposed if isinstance(proposed, Shown) else view
 
 
 def _untyped(rest: str, place: Place) -> str:

@@ -17,6 +17,10 @@ MOST_PLACES = 64
 MOST_CHARACTERS = 600_000
 """Characters searched, over all documents, nearest first: about a millisecond."""
 
+_BEGUN = ((96, 0.87), (48, 0.66), (32, 0.58), (24, 0.45), (16, 0.36), (KEY, 0.30))
+_WHOLE = ((128, 0.75), (96, 0.45), (64, 0.40), (48, 0.29), (32, 0.20), (16, 0.17), (KEY, 0.10))
+_DISAGREEING = 0.4
+
 
 @dataclass(frozen=True, slots=True)
 class Copy:
@@ -30,6 +34,15 @@ class Copy:
     matched: int
     votes: int = 1
     places: int = 1
+
+    def chance(self, begun: bool) -> float:
+        """How often such a copy is exactly right: the rest of a line that has been `begun`, or a whole line.
+
+        Measured on 5,000 places in Python packages, by the length of the match. Places that disagree make it a guess.
+        """
+        table = _BEGUN if begun else _WHOLE
+        known = next((chance for least, chance in table if self.matched >= least), 0.0)
+        return known if 2 * self.votes > self.places else known * _DISAGREEING
 
     def agrees(self, said: str) -> bool:
         """True when a model's text begins as this does, far enough to count as a second opinion."""

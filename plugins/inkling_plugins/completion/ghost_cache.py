@@ -9,7 +9,6 @@ that nobody reads is closed after that moment, so a cancel reaches the engine.
 from __future__ import annotations
 
 import asyncio
-import math
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Set
 from contextlib import aclosing
@@ -112,7 +111,7 @@ class Ghost:
         """What `present` said of the finished text."""
         self.abandoned = False
         """Closed before its end: not all of the text is here, and no request should be served from it."""
-        self._scores: list[tuple[int, int, float]] = []
+        self.scores: list[tuple[int, float]] = []
         self._grown = asyncio.Event()
         self._readers = 0
         self._task: asyncio.Task[None] | None = None
@@ -124,12 +123,6 @@ class Ghost:
         ghost.text, ghost.done = copy.text, True
         return ghost
 
-    def confidence(self, start: int, end: int) -> float:
-        """The mean probability of the tokens of `text[start:end]`, geometric, 0 to 1; 1 when the engine gave none."""
-        within = [(tokens, logprob) for at, tokens, logprob in self._scores if start <= at < end]
-        tokens = sum(tokens for tokens, _ in within)
-        return math.exp(sum(logprob for _, logprob in within) / tokens) if tokens else 1.0
-
     def run(self, stream: AsyncGenerator[Chunk, None]) -> None:
         """Begin to read `stream`, in a task of its own."""
         self._task = asyncio.create_task(self._read(stream))
@@ -138,7 +131,7 @@ class Ghost:
         try:
             async with aclosing(stream):
                 async for chunk in stream:
-                    self._scores.append((len(self.text), chunk.tokens, chunk.logprob))
+                    self.scores.append((len(self.text), chunk.logprob))
                     self.text += chunk.text
                     self.tokens += chunk.tokens
                     self.notices += chunk.notices

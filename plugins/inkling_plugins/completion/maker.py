@@ -58,7 +58,7 @@ class Maker:
             copy = await asyncio.to_thread(copy_from, snapshot, position, others, most)
         if copy is not None and _stands_alone(copy, place.site, settings.copy_alone):
             ghost = Ghost.copied(place, copy, lines)
-            if isinstance(present(copy.text, 0, True, place.site, Manners(lines, 0.0), ghost.confidence), Shown):
+            if isinstance(present(copy.text, 0, True, place.site, Manners(lines, 0.0)), Shown):
                 self._cache.add(ghost)
                 return ghost
         ghost = Ghost(place, lines, copy)

@@ -36,7 +36,7 @@ class CompleteSettings(Plugin.Settings):
     debounce_max_ms: int = field(default=1000, metadata={"min": 0, "max": 10_000})
     """The longest wait after a keystroke."""
     min_confidence: float = field(default=0.3, metadata={"min": 0.0, "max": 1.0})
-    """Mean token probability below which nothing is shown."""
+    """The least chance of being right that is shown: a line is cut where the model's own chance falls below it."""
     context_chunks: int = field(default=4, metadata={"min": 0, "max": 64})
     """Chunks of other open documents and recent edits that the model sees."""
     ahead: bool = False

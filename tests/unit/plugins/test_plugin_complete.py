@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 import re
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -286,11 +288,64 @@ async def test_by_key_the_middle_of_a_line_is_fine(started: Any) -> None:
     assert last(await ask(plugin, "call(|third)\n", invoked=True)) == "first, second,"
 
 
-@pytest.mark.parametrize(("least", "expected"), [(0.0, "return a + b"), (0.95, "!low-confidence")])
-async def test_confidence(started: Any, least: float, expected: str) -> None:
-    """The fake's tokens have a probability of e^-0.1, about 0.90."""
-    plugin = await started(Complete, FakeEngine(texts=BODY), min_confidence=least)
-    assert last(await ask(plugin, "def add(a, b):\n    |\n")) == expected
+class Unsure(FakeEngine):
+    """Its tokens have the given probabilities, the last one from then on."""
+
+    def __init__(self, *tokens: str, probabilities: tuple[float, ...]) -> None:
+        super().__init__(texts=tokens)
+        self.probabilities = probabilities
+
+    async def generate(self, request: GenerateRequest) -> AsyncIterator[Any]:  # type: ignore[override]
+        number = 0
+        async with aclosing(super().generate(request)) as stream:
+            async for chunk in stream:
+                probability = self.probabilities[min(number, len(self.probabilities) - 1)]
+                yield replace(chunk, logprob=math.log(probability))
+                number += 1
+
+
+@pytest.mark.parametrize(
+    ("least", "probabilities", "expected"),
+    [
+        (0.0, (0.01,), "value + other.name"),
+        (0.3, (0.9,), "value + other.name"),
+        # cut where the product falls below the least: whole words only
+        (0.3, (0.9, 0.8, 0.9, 0.1), "value + other"),
+        (0.3, (0.9, 0.8, 0.1), "value +"),
+        (0.3, (0.9, 0.1), "value"),
+        (0.3, (0.1,), "!low-confidence"),
+    ],
+)
+async def test_a_line_is_shown_as_far_as_it_is_sure(
+    started: Any, least: float, probabilities: tuple[float, ...], expected: str
+) -> None:
+    engine = Unsure("value", " +", " other", ".name", probabilities=probabilities)
+    plugin = await started(Complete, engine, min_confidence=least)
+    assert last(await ask(plugin, "total = |\n")) == expected
+
+
+async def test_a_shortened_line_keeps_four_characters(started: Any) -> None:
+    plugin = await started(Complete, Unsure("abc", " + other", probabilities=(0.9, 0.1)))
+    assert last(await ask(plugin, "total = |\n")) == "!low-confidence"
+
+
+async def test_a_doubt_inside_a_word_takes_the_word(started: Any) -> None:
+    plugin = await started(Complete, Unsure("first", ", sec", "ond", probabilities=(0.9, 0.9, 0.1)))
+    assert last(await ask(plugin, "call(|\n")) == "first,"
+
+
+async def test_what_follows_a_doubt_is_not_computed(started: Any) -> None:
+    engine = Unsure("value", " +", *[" other"] * 200, probabilities=(0.9, 0.9, 0.1))
+    plugin = await started(Complete, engine)
+    assert last(await ask(plugin, "total = |\n")) == "value +"
+    await asyncio.sleep(0.01)
+    assert engine.calls[0].outcome == "cancelled" and engine.calls[0].chunks < 10
+
+
+async def test_further_lines_need_the_chance_by_themselves(started: Any) -> None:
+    engine = Unsure("a = 1", "\n    b = 2", "\n    c", " = 3", probabilities=(0.5, 0.5, 0.5))
+    plugin = await started(Complete, engine)
+    assert last(await ask(plugin, "def f():\n    |\n")) == "a = 1\n    b = 2"
 
 
 async def test_an_engine_that_cannot_is_a_reason(started: Any) -> None:
@@ -415,11 +470,20 @@ async def test_a_whole_line_needs_a_longer_match(started: Any, above: int, model
 
 
 @pytest.mark.parametrize(
-    ("says", "expected"), [("self.value", "self.value + other.value"), ("none", "!low-confidence")]
+    ("says", "probability", "least", "expected"),
+    [
+        ("self.value", 0.05, 0.5, "self.value + other.value"),  # an unsure model that begins as the copy does
+        ("none", 0.05, 0.5, "!low-confidence"),
+        ("none", 0.05, 0.3, "self.value + other.value"),  # 18 matching characters are right in 0.36 of the cases
+        ("none", 0.35, 0.3, "self.value + other.value"),
+        ("none", 0.5, 0.3, "none"),
+    ],
 )
-async def test_an_unsure_model_may_second_a_copy(started: Any, says: str, expected: str) -> None:
+async def test_the_likelier_of_model_and_copy(
+    started: Any, says: str, probability: float, least: float, expected: str
+) -> None:
     other = Snapshot.of("    def __add__(self, other):\n        return self.value + other.value\n", uri="file:///b.py")
-    plugin = await started(Complete, FakeEngine(texts=[says]), [other], min_confidence=0.95)
+    plugin = await started(Complete, Unsure(says, probabilities=(probability,)), [other], min_confidence=least)
     assert last(await ask(plugin, "    def __add__(self, another):\n        return |\n")) == expected
 
 

@@ -57,7 +57,9 @@ def knows(text: str) -> FakeEngine:
 
 def new_plugin(engine: Any) -> Complete:
     plugin = Complete()
-    plugin.settings = Complete.Settings(copy=False, debounce_min_ms=0, debounce_max_ms=0, context_chunks=0)
+    plugin.settings = Complete.Settings(
+        copy=False, min_confidence=0.0, debounce_min_ms=0, debounce_max_ms=0, context_chunks=0
+    )
     plugin.engine = engine
     plugin.editor = NoEditor()  # type: ignore[assignment]
     return plugin
