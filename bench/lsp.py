@@ -102,7 +102,7 @@ async def _start_rows(root: Path, times: int) -> list[Row]:
 
 
 async def _hover_rows(root: Path, times: int) -> list[Row]:
-    peers = {name: command for name, command in PEERS.items() if Path(command[0]).exists()}
+    peers = _installed_peers()
     found: dict[str, list[float]] = {name: [] for name in ("ours", "ours after an edit", *peers)}
     async with contextlib.AsyncExitStack() as stack:
         sessions = {
@@ -132,6 +132,10 @@ async def _hover_rows(root: Path, times: int) -> list[Row]:
         ]
         result.append(row(f"{name}, just after an edit", times_ms["ours after an edit"], "ms", better="less"))
     return result
+
+
+def _installed_peers() -> dict[str, Sequence[str]]:
+    return {name: command for name, command in PEERS.items() if Path(command[0]).exists()}
 
 
 def _open(session: Session, root: Path, lines: int) -> str:

@@ -34,7 +34,11 @@ CAPABILITIES: dict[str, Json] = {
     "textDocument": {
         "hover": {"contentFormat": ["markdown", "plaintext"]},
         "diagnostic": {},
-        "codeAction": {"codeActionLiteralSupport": {}, "resolveSupport": {"properties": ["edit"]}, "dataSupport": True},
+        "codeAction": {
+            "codeActionLiteralSupport": {"codeActionKind": {"valueSet": [""]}},
+            "resolveSupport": {"properties": ["edit"]},
+            "dataSupport": True,
+        },
         "inlineCompletion": {},
     },
     "notebookDocument": {"synchronization": {}},
@@ -83,7 +87,7 @@ class Editor:
         while b"\r\n\r\n" in self._buffer:
             header, _, rest = self._buffer.partition(b"\r\n\r\n")
             assert header.startswith(b"Content-Length: "), header
-            length = int(header.removeprefix(b"Content-Length: "))
+            length = int(header.split(b"\r\n")[0].removeprefix(b"Content-Length: "))
             if len(rest) < length:
                 break
             self._buffer = rest[length:]
