@@ -20,6 +20,7 @@ from inkling.settings import (
     Source,
     build,
     change_setting,
+    embed_table,
     installed_plugins,
     json_schema,
     load,
@@ -358,3 +359,16 @@ def test_every_installed_setting_says_what_it_means() -> None:
         line for line in table.splitlines() if line.endswith(("|  |", "| *Not from an untrusted workspace.* |"))
     ] == []
     json.dumps(json_schema(installed_plugins()))
+
+
+@pytest.mark.parametrize("old", ["", "| an | old | table |\n"])
+def test_the_table_is_embedded_in_a_document(old: str) -> None:
+    document = f"# Title\n\n<!-- settings: begin -->\n{old}<!-- settings: end -->\n\nMore.\n"
+    expected = "# Title\n\n<!-- settings: begin -->\n| t |\n<!-- settings: end -->\n\nMore.\n"
+    assert embed_table(document, "| t |\n") == expected == embed_table(expected, "| t |\n")
+
+
+@pytest.mark.parametrize("document", ["", "<!-- settings: begin -->\n", "<!-- settings: end -->\n"])
+def test_a_document_without_the_markers_is_refused(document: str) -> None:
+    with pytest.raises(ValueError, match="needs one"):
+        embed_table(document, "| t |\n")

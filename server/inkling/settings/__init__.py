@@ -15,7 +15,7 @@ from inkling.settings.build import build
 from inkling.settings.files import change_file, change_setting, read_source, user_file, workspace_files
 from inkling.settings.layers import Loaded, Source, load, load_for
 from inkling.settings.problem import Problem
-from inkling.settings.schema import installed_plugins, json_schema, markdown_table
+from inkling.settings.schema import embed_table, installed_plugins, json_schema, markdown_table
 from inkling.settings.server import ServerSettings, Timeouts
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "build",
     "change_file",
     "change_setting",
+    "embed_table",
     "installed_plugins",
     "json_schema",
     "load",

@@ -1,12 +1,28 @@
-"""`python -m inkling.settings` prints the table of all settings; with `--schema`, the JSON schema of inkling.toml."""
+"""`python -m inkling.settings` prints the table of all settings, with `--schema` the JSON schema of inkling.toml.
+
+With a file's name it writes the table into that file, between the lines `<!-- settings: begin -->` and
+`<!-- settings: end -->`: so the README is kept.
+"""
 
 from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 
-from inkling.settings.schema import installed_plugins, json_schema, markdown_table
+from inkling.settings.schema import embed_table, installed_plugins, json_schema, markdown_table
 
-plugins = installed_plugins()
-text = json.dumps(json_schema(plugins), indent=1) + "\n" if "--schema" in sys.argv[1:] else markdown_table(plugins)
-sys.stdout.write(text)
+
+def main(arguments: list[str]) -> None:
+    """Print or write; raises ValueError for a file without the two lines."""
+    plugins = installed_plugins()
+    if arguments == ["--schema"]:
+        sys.stdout.write(json.dumps(json_schema(plugins), indent=1) + "\n")
+    elif not arguments:
+        sys.stdout.write(markdown_table(plugins))
+    for path in map(Path, arguments if arguments != ["--schema"] else []):
+        path.write_text(embed_table(path.read_text("utf-8"), markdown_table(plugins)), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

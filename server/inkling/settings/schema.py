@@ -60,6 +60,18 @@ def markdown_table(plugins: Mapping[str, type]) -> str:
     return "\n".join(rows) + "\n"
 
 
+BEGIN, END = "<!-- settings: begin -->", "<!-- settings: end -->"
+
+
+def embed_table(document: str, table: str) -> str:
+    """`document` with `table` between its marker lines. Raises ValueError when it has not exactly one pair."""
+    before, begin, rest = document.partition(f"{BEGIN}\n")
+    _, end, after = rest.partition(END)
+    if not (begin and end) or BEGIN in after:
+        raise ValueError(f"the document needs one {BEGIN} and one {END}")
+    return f"{before}{begin}{table}{end}{after}"
+
+
 def json_schema(plugins: Mapping[str, type]) -> dict[str, Any]:
     """JSON Schema (2020-12) of inkling.toml."""
     return {
