@@ -9,6 +9,8 @@ import asyncio
 import contextlib
 import os
 import queue
+import select
+import stat
 import sys
 import threading
 from typing import Protocol
@@ -57,6 +59,8 @@ class StdioTransport:
         self._lock = threading.Lock()
         self._pending = 0
         self._ended = False
+        self._write_fd = write_fd
+        self._poll = _poll_of_pipe(write_fd)
         self._flushed = asyncio.Event()
         self._room = asyncio.Event()
         threading.Thread(target=self._read_all, args=(read_fd,), name="lsp-read", daemon=True).start()
@@ -72,10 +76,18 @@ class StdioTransport:
         return data
 
     def write(self, data: bytes) -> None:
-        """Queue bytes for the writer thread."""
+        """Hand bytes to the operating system if it takes them at once, else to the writer thread."""
         with self._lock:
+            if self._pending == 0 and self._takes_at_once(len(data)):
+                with contextlib.suppress(OSError):
+                    os.write(self._write_fd, data)
+                return
             self._pending += len(data)
         self._outgoing.put(data)
+
+    def _takes_at_once(self, size: int) -> bool:
+        """Whether a write cannot block: a pipe that polls as writable takes `PIPE_BUF` bytes whole."""
+        return self._poll is not None and size <= select.PIPE_BUF and bool(self._poll.poll(0))
 
     @property
     def pending(self) -> int:
@@ -122,6 +134,15 @@ class StdioTransport:
     def _tell(self, function: object, *args: object) -> None:
         with contextlib.suppress(RuntimeError):  # the loop has ended
             self._loop.call_soon_threadsafe(function, *args)  # type: ignore[arg-type]
+
+
+def _poll_of_pipe(descriptor: int) -> select.poll | None:
+    """A poll for writability, where that says how much may be written: for POSIX pipes."""
+    if not hasattr(select, "poll") or not stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+        return None
+    poll = select.poll()
+    poll.register(descriptor, select.POLLOUT)
+    return poll
 
 
 class StreamTransport:
