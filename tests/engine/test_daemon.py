@@ -187,8 +187,8 @@ def test_the_environment_of_an_engine() -> None:
     assert "secret" not in result.values()
     assert result["PATH"] == "/bin"
     assert (result["HF_HUB_OFFLINE"], result["OMP_WAIT_POLICY"], result["OMP_NUM_THREADS"]) == ("1", "PASSIVE", "3")
-    online = runtime.engine_environment(EngineSettings(offline=False), {"OMP_NUM_THREADS": "5"})
-    assert (online["HF_HUB_OFFLINE"], online["OMP_NUM_THREADS"]) == ("0", "5")
+    chosen = runtime.engine_environment(EngineSettings(), {"OMP_NUM_THREADS": "5", "HF_HUB_OFFLINE": "0"})
+    assert (chosen["HF_HUB_OFFLINE"], chosen["OMP_NUM_THREADS"]) == ("1", "5")
 
 
 async def test_other_versions_and_devices_run_side_by_side(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

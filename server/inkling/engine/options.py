@@ -17,7 +17,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--idle-seconds", type=float, default=defaults.idle_seconds, metavar="S")
     parser.add_argument("--unload-seconds", type=float, default=defaults.unload_seconds, metavar="S")
     parser.add_argument("--queue-limit", type=int, default=defaults.queue_limit, metavar="N")
-    parser.add_argument("--online", action="store_true", help="allow downloads from the hub")
     parser.add_argument("--name", default="", help="where its socket is; chosen by whoever starts it")
     parser.add_argument("--private", action="store_true", help="serve one window alone")
     parser.add_argument("--parent", type=int, default=0, metavar="PID", help="leave when this process ends")
@@ -38,7 +37,6 @@ def arguments_for(settings: EngineSettings, *, name: str, parent: int = 0, tcp: 
         f"--idle-seconds={settings.idle_seconds}",
         f"--unload-seconds={settings.unload_seconds}",
         f"--queue-limit={settings.queue_limit}",
-        *([] if settings.offline else ["--online"]),
         f"--name={name}",
         *(["--private"] if settings.private else []),
         *([f"--parent={parent}"] if parent else []),
@@ -56,5 +54,4 @@ def settings_of(args: argparse.Namespace) -> EngineSettings:
         idle_seconds=args.idle_seconds,
         unload_seconds=args.unload_seconds,
         queue_limit=args.queue_limit,
-        offline=not args.online,
     )

@@ -198,7 +198,7 @@ def is_running(info: Info) -> bool:
 
 
 def engine_environment(settings: EngineSettings, environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment that the engine runs in: no hub token, no telemetry, no network unless it is allowed."""
+    """The environment that the engine runs in: no hub token, no telemetry, no network."""
     secrets = {"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_HUB_TOKEN", "HUGGINGFACE_TOKEN"}
     result = {key: value for key, value in environment.items() if key not in secrets}
     result |= {
@@ -208,8 +208,8 @@ def engine_environment(settings: EngineSettings, environment: Mapping[str, str])
         "OMP_WAIT_POLICY": "PASSIVE",
         "TOKENIZERS_PARALLELISM": "false",
         "PYTHONSAFEPATH": "1",
-        "HF_HUB_OFFLINE": "1" if settings.offline else "0",
-        "TRANSFORMERS_OFFLINE": "1" if settings.offline else "0",
+        "HF_HUB_OFFLINE": "1",
+        "TRANSFORMERS_OFFLINE": "1",
     }
     threads = str(settings.threads or _cores())
     if settings.threads or "OMP_NUM_THREADS" not in environment:

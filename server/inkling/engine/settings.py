@@ -23,9 +23,6 @@ class EngineSettings:
     threads: int = 0
     """Compute threads on the CPU; 0 takes one per physical core, at most 8."""
 
-    offline: bool = True
-    """Never reach a network; False lets a model that is asked for by its hub id be downloaded."""
-
     idle_seconds: float = 60.0
     """The engine leaves this long after its last window has gone."""
 
