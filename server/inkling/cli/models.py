@@ -14,17 +14,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from inkling.cli.models_common import USED_BY, print_table, size
 from inkling.engine.models import catalog
 from inkling.engine.models.catalog import Entry, ModelSource
 from inkling.engine.protocol import Task
 from inkling.errors import InklingError
-
-USED_BY = {
-    Task.TEXT_GENERATION: "complete.model",
-    Task.TEXT_CLASSIFICATION: "classify.model",
-    Task.SUMMARIZATION: "summarize.model",
-}
-"""The bundled plugins' settings that name a model, by task."""
 
 
 def add_parser(subparsers: Any) -> None:
@@ -213,16 +207,3 @@ def _key_and_task(word: str) -> tuple[str, str]:
     raise InklingError(
         "bad-task", f'"{word[:60]}" is neither a task nor a setting.', f"Tasks with a feature: {', '.join(USED_BY)}."
     )
-
-
-def size(count: int) -> str:
-    """Bytes for people."""
-    return f"{count / 1e9:,.2f} GB" if count >= 1e9 else f"{count / 1e6:,.1f} MB"
-
-
-def print_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Columns as wide as they need to be, the last one free."""
-    widths = [max(len(row[column]) for row in (titles, *rows)) for column in range(len(titles) - 1)]
-    for row in (titles, *rows):
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
-        print("  ".join([*cells, row[-1]]).rstrip())

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict
 
+from inkling.cli.models_common import USED_BY, print_table, size
 from inkling.engine.protocol import Task
 from inkling.errors import InklingError
 
@@ -26,7 +27,6 @@ def add_actions(action: Callable[[str, str], argparse.ArgumentParser]) -> None:
 
 def run_recommend(args: argparse.Namespace) -> int:
     """Print the recommendations for this machine."""
-    from inkling.cli.models import print_table, size
     from inkling.engine.models import recommend
 
     for task in args.tasks:
@@ -63,7 +63,6 @@ def run_recommend(args: argparse.Namespace) -> int:
 
 def run_pull(args: argparse.Namespace) -> int:
     """Ask, download, verify."""
-    from inkling.cli.models import USED_BY, size
     from inkling.engine.models import pull
 
     plan = pull.plan(args.model, endpoint=args.endpoint, use_token=args.token)
