@@ -115,7 +115,7 @@ class Classify(Plugin):
         """Add `label` to `[classify] ignore_labels`."""
         if not label:
             raise InklingError("no-label", "No label was given.", "Use the quick fix of a diagnostic.")
-        await self.editor.change_setting("classify.ignore_labels", label)
+        await self.editor.change_setting("classify.ignore_labels", [label])
         return f'"{label}" no longer shows in this workspace.'
 
     @command("classify.raise_threshold", "Raise a label's threshold in this workspace")

@@ -88,20 +88,20 @@ class Complete(Plugin):
             self._maker.rest()
             self._cache.close_running()
             waiting = asyncio.create_task(asyncio.sleep(0 if invoked else wait_s))
-            scope = await self._maker.scope(snapshot, position)
+            scope, copy = await self._maker.look(snapshot, position, settings)
             if not settings.comments and scope in (Scope.COMMENT, Scope.DOCSTRING):
                 waiting.cancel()
                 yield _nothing("in-comment")
                 return
             await waiting
-            ghost = await self._maker.begin(snapshot, position, place, settings, scope)
+            ghost = self._maker.begin(snapshot, position, place, settings, scope, copy)
         served = False
         async with aclosing(self._serve(ghost, typed, place, settings)) as items:
             async for item in items:
                 served = True
                 yield _with_line_ends(item, snapshot)
         if not served:  # what was being made went another way than the user's typing
-            ghost = await self._maker.begin(snapshot, position, place, settings, Scope.CODE)
+            ghost = self._maker.begin(snapshot, position, place, settings)
             async with aclosing(self._serve(ghost, "", place, settings)) as items:
                 async for item in items:
                     yield _with_line_ends(item, snapshot)

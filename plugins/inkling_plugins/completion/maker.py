@@ -38,24 +38,26 @@ class Maker:
         self._surroundings = Surroundings()
         self._idle: asyncio.Task[None] | None = None
 
-    async def scope(self, snapshot: Snapshot, position: Position) -> Scope:
-        """What surrounds the cursor; `CODE` in documents too large to parse between two keystrokes."""
-        if len(snapshot) > _PARSED:
-            return Scope.CODE
-        return await asyncio.to_thread(scope_at, snapshot, position)
-
-    async def begin(
-        self, snapshot: Snapshot, position: Position, place: Place, settings: CompleteSettings, scope: Scope
-    ) -> Ghost:
-        """A new suggestion at the cursor."""
-        self.rest()
+    async def look(
+        self, snapshot: Snapshot, position: Position, settings: CompleteSettings
+    ) -> tuple[Scope, Copy | None]:
+        """What surrounds the cursor, and what open documents propose; found off the event loop, beside the wait."""
         others = self._others()
         self._cache.keep({snapshot.uri, *(other.uri for other in others)})
+        return await asyncio.to_thread(_look, snapshot, position, others, settings.copy)
+
+    def begin(
+        self,
+        snapshot: Snapshot,
+        position: Position,
+        place: Place,
+        settings: CompleteSettings,
+        scope: Scope = Scope.CODE,
+        copy: Copy | None = None,
+    ) -> Ghost:
+        """A new suggestion at the cursor: the copy if it can stand alone, else a stream from the model."""
+        self.rest()
         lines = _several_lines(place.site, settings, scope)
-        copy = None
-        if settings.copy:
-            most = _COPIED_LINES if lines else 1
-            copy = await asyncio.to_thread(copy_from, snapshot, position, others, most)
         if copy is not None and _stands_alone(copy, place.site, settings.copy_alone):
             ghost = Ghost.copied(place, copy, lines)
             if isinstance(present(copy.text, 0, True, place.site, Manners(lines, 0.0)), Shown):
@@ -141,6 +143,13 @@ class Maker:
             async with aclosing(self._engine.generate(warm)) as stream:
                 async for _ in stream:
                     pass
+
+
+def _look(
+    snapshot: Snapshot, position: Position, others: Sequence[Snapshot], copies: bool
+) -> tuple[Scope, Copy | None]:
+    scope = scope_at(snapshot, position) if len(snapshot) <= _PARSED else Scope.CODE
+    return scope, copy_from(snapshot, position, others, _COPIED_LINES) if copies else None
 
 
 def _stands_alone(copy: Copy, site: Site, least: int) -> bool:

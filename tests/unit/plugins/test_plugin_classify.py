@@ -187,7 +187,7 @@ async def test_fixes_change_settings(started: Any) -> None:
     assert (ignore.command, higher.command) == ("classify.ignore_label", "classify.raise_threshold")
     await plugin.ignore_label(None, None, **ignore.arguments)
     await plugin.raise_threshold(None, None, **higher.arguments)
-    assert plugin.editor.changed == [("classify.ignore_labels", "hostile"), ("classify.thresholds.hostile", 0.93)]
+    assert plugin.editor.changed == [("classify.ignore_labels", ["hostile"]), ("classify.thresholds.hostile", 0.93)]
 
 
 async def test_commands_without_a_label_say_so(started: Any) -> None:
