@@ -299,22 +299,22 @@ def test_a_bad_recipe_names_its_key(setting: dict[str, str], message: str, recip
         train_from_recipe(recipe_file, None, setting)
 
 
-@pytest.mark.parametrize("offered", ["true", "false"])
+@pytest.mark.parametrize("order", ["usual", "suffix-first", "none"])
 def test_the_recipe_ends_in_a_model_that_loads_and_answers(
-    recipe_file: Path, tmp_path: Path, offered: str, monkeypatch: pytest.MonkeyPatch
+    recipe_file: Path, tmp_path: Path, order: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from inkling.engine.backend import Stop
     from inkling.engine.generation.text_generator import TextGenerator
     from inkling.engine.protocol import GenerateRequest
 
     monkeypatch.setattr("inkling.training.causal_card.CASES", 4)
-    folder = train_from_recipe(recipe_file, tmp_path / "made", {"loop.steps": "40", "fim.offered": offered})
+    folder = train_from_recipe(recipe_file, tmp_path / "made", {"loop.steps": "40", "fim.order": order})
     assert load_file(folder / "model.safetensors")["model.norm.weight"].dtype == torch.bfloat16
     card = (folder / "README.md").read_text()
     assert card.startswith("---\nlicense: ")
     for told in ("5-gram", "xz", "training tokens", "author:", "bits per byte"):
         assert told in card
     generator = TextGenerator("made", folder)
-    assert (generator.vocabulary.control(FIM_PREFIX) is not None) is (offered == "true")
+    assert json.loads((folder / "config.json").read_text()).get("inkling_fim", "usual") == order
     request = GenerateRequest(model="made", prompt="def compute_0(", max_tokens=8)
     assert "".join(chunk.text for chunk in generator.generate(request, Stop(None)))

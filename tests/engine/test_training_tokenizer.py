@@ -21,7 +21,6 @@ from inkling.training.tokenizer import (
     train_from,
     train_from_recipe,
     train_from_scratch,
-    without_fim,
     wrap,
 )
 
@@ -62,15 +61,6 @@ def test_special_tokens_are_single_and_named(tokenizer: Any) -> None:
         assert len(tokenizer.encode(token, add_special_tokens=False)) == 1
     assert (tokenizer.eos_token, tokenizer.pad_token) == ("<|endoftext|>", "<|fim_pad|>")
     assert tokenizer.model_max_length == 128
-
-
-def test_markers_can_be_withheld(tokenizer: Any) -> None:
-    bare = wrap(without_fim(tokenizer.backend_tokenizer), 128)
-    assert len(bare) == len(tokenizer)
-    assert not [token for token in bare.get_vocab() if token in ("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>")]
-    assert bare.encode(SOURCE) == tokenizer.encode(SOURCE)
-    assert bare.pad_token_id == tokenizer.pad_token_id
-    assert len(bare.encode("<|unused_middle|>", add_special_tokens=False)) == 1
 
 
 def test_chat_template_renders(tokenizer: Any) -> None:

@@ -19,7 +19,6 @@ from inkling.training.evaluate import bits_per_byte
 from inkling.training.loop import Position, train
 from inkling.training.packing import TokenFile, Tokens, content_key
 from inkling.training.recipe import fingerprint, load_recipe
-from inkling.training.tokenizer import without_fim, wrap
 
 
 def train_from_recipe(path: Path, out: Path | None, overrides: Mapping[str, str]) -> Path:
@@ -33,16 +32,15 @@ def train_from_recipe(path: Path, out: Path | None, overrides: Mapping[str, str]
     model, tokenizer, position = pretrain(recipe)
     folder = recipe.out / "model"
     write_card(recipe, model, tokenizer, position, folder)
-    if not recipe.fim.offered:
-        tokenizer = wrap(without_fim(tokenizer.backend_tokenizer), position.context)
-    save(model, tokenizer, folder, context=position.context)
+    save(model, tokenizer, folder, context=position.context, fim_order=recipe.fim.order)
     return folder
 
 
-def save(model: Any, tokenizer: Any, folder: Path, *, context: int) -> None:
+def save(model: Any, tokenizer: Any, folder: Path, *, context: int, fim_order: str) -> None:
     """Write weights (bf16), config, generation config and tokenizer as ``from_pretrained`` reads them.
 
     ``context`` is the longest text in tokens that the model was trained on: it is worse beyond, so it says so.
+    ``fim_order`` goes into config.json as ``inkling_fim``, which the engine reads.
     """
     from transformers import GenerationConfig
     from transformers.utils import logging
@@ -52,6 +50,8 @@ def save(model: Any, tokenizer: Any, folder: Path, *, context: int) -> None:
     copy.load_state_dict(model.state_dict())
     copy.to(torch.bfloat16)
     copy.config.max_position_embeddings = context
+    if fim_order != "usual":
+        copy.config.inkling_fim = fim_order
     copy.config.inkling_fim = "suffix-first"  # trained in both orders; this one costs fewer bits, and caches better
     copy.generation_config = GenerationConfig(
         do_sample=False,

@@ -46,7 +46,7 @@ def write_card(recipe: CausalRecipe, model: Any, tokenizer: Any, position: Posit
         texts = sample_texts(held, HELD_OUT_BYTES)
         results += language_figures(recipe, model, raw, texts, context)
         completer = GreedyCompleter(model, raw, window=context - 64)
-        results += next_line_figures(completer, held)
+        results += next_line_figures(completer, held, suffix_first=recipe.fim.order != "usual")
         sections["Ten completions that nobody chose"] = ten_completions(completer, held)
     shape = recipe.shape
     parameters = sum(p.numel() for p in model.parameters())
@@ -56,7 +56,7 @@ def write_card(recipe: CausalRecipe, model: Any, tokenizer: Any, position: Posit
         summary=(
             "A Llama-style language model for Python, trained from nothing on permissively licensed source code. "
             "It completes the rest of a line from what stands before it"
-            + (", or between two texts by fill-in-the-middle." if recipe.fim.offered else ".")
+            + ("." if recipe.fim.order == "none" else ", or between two texts by fill-in-the-middle.")
         ),
         limits=LIMITS,
         languages=("code",),
@@ -69,7 +69,7 @@ def write_card(recipe: CausalRecipe, model: Any, tokenizer: Any, position: Posit
             "training loss, mean of the last 50 steps": _last_loss(recipe.out),
             "context": f"{recipe.loop.context} tokens, {context} at the end",
             "fill-in-the-middle": f"{recipe.fim.rate:.0%} of windows"
-            + ("" if recipe.fim.offered else "; not offered, since it measured worse than plain continuation"),
+            + f", {recipe.fim.spm:.0%} of them suffix first; order for editors: {recipe.fim.order}",
             "optimizer": f"{recipe.optimizer.kind}, rate {recipe.optimizer.rate}, warm-up, stable, decay",
             "seed": recipe.seed,
             "notes": recipe.notes or "–",
@@ -116,13 +116,17 @@ def language_figures(
     ]
 
 
-def next_line_figures(completer: GreedyCompleter, held: Sequence[Document]) -> list[Result]:
+def next_line_figures(completer: GreedyCompleter, held: Sequence[Document], *, suffix_first: bool) -> list[Result]:
     """Exact match and edit similarity at held-out cursors, without and with the text after the cursor."""
+
+    def filled(case: Case) -> str:
+        return completer.filled(case.before, "\n" + case.after, suffix_first=suffix_first).text
+
     results = []
     for kind, told in (("rest", "rest of the line"), ("line", "whole next line")):
         cases = draw_cases(held, kind, CASES)
         plain = judge(lambda case: completer.line(case.before).text, cases)
-        fim = judge(lambda case: completer.filled(case.before, "\n" + case.after).text, cases)
+        fim = judge(filled, cases)
         beside = "with fill-in-the-middle"
         results += [
             Result(f"{told}, exact match ({plain.cases} cursors)", plain.exact, "", beside, fim.exact),

@@ -43,15 +43,14 @@ class GreedyCompleter:
         """What follows ``before``, over as many lines as ``max_tokens`` make."""
         return self._decode(self._tail(before, self.window), one_line=False)
 
-    def filled(self, before: str, after: str) -> Said:
-        """What stands between ``before`` and ``after``, to the end of the line, by fill-in-the-middle (PSM).
-
-        Raises TrainingError when the tokenizer does not offer the markers.
-        """
+    def filled(self, before: str, after: str, *, suffix_first: bool) -> Said:
+        """What stands between ``before`` and ``after``, to the end of the line, by fill-in-the-middle."""
         prefix, suffix, middle = (control_id(self.tokenizer, name) for name in (FIM_PREFIX, FIM_SUFFIX, FIM_MIDDLE))
         room = self.window - 3
-        tail = self.tokenizer.encode(after[: 8 * room], add_special_tokens=False).ids[: room // 4]
+        tail = self.tokenizer.encode(after[: 8 * room], add_special_tokens=False).ids[: room // 6]
         head = self._tail(before, room - len(tail))
+        if suffix_first:
+            return self._decode([prefix, suffix, *tail, middle, *head], one_line=True)
         return self._decode([prefix, *head, suffix, *tail, middle], one_line=True)
 
     @torch.inference_mode()

@@ -31,8 +31,8 @@ class FimRecipe:
     whose middle is what a cursor asks for (from a point in a line to the end of it or of a line soon after);
     the other middles lie between two random points. ``cut`` is the share of the remaining windows that are tokenized
     in pieces, ``cuts`` times cut at a random character: a cursor stands in mid-word as often as not, and a model that
-    has only seen whole words tokenized cannot go on from there. ``offered`` false keeps the markers out of the finished
-    model's vocabulary, so that editors go on from the prefix alone: right for a model that fills worse than it goes on.
+    has only seen whole words tokenized cannot go on from there. ``order`` tells editors how to ask:
+    ``usual`` (prefix, suffix, middle), ``suffix-first``, or ``none`` for a model that fills worse than it goes on.
     """
 
     rate: float = 0.3
@@ -40,12 +40,14 @@ class FimRecipe:
     lines: float = 0.6
     cut: float = 0.25
     cuts: int = 12
-    offered: bool = True
+    order: str = "usual"
 
     def __post_init__(self) -> None:
         for name in ("rate", "spm", "lines", "cut"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must lie between 0 and 1, not {getattr(self, name)}.")
+        if self.order not in ("usual", "suffix-first", "none"):
+            raise ValueError(f"order must be 'usual', 'suffix-first' or 'none', not {self.order!r}.")
 
 
 class TokenFile:

@@ -6,7 +6,6 @@ ends in indentation ends where a token of the training text ends, and a line cos
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,7 +100,6 @@ def train_from_scratch(texts: Iterable[str], vocabulary: int, *, minimum_frequen
 
 def wrap(tokenizer: Tokenizer, context: int) -> Any:
     """The tokenizer as transformers knows it: special tokens named, chat template set."""
-    specials = [token.content for token in tokenizer.get_added_tokens_decoder().values() if token.special]
     from transformers import PreTrainedTokenizerFast
 
     return PreTrainedTokenizerFast(
@@ -110,18 +108,10 @@ def wrap(tokenizer: Tokenizer, context: int) -> Any:
         bos_token=END,
         eos_token=END,
         pad_token="<|fim_pad|>",
-        additional_special_tokens=[t for t in specials if t not in (END, "<|fim_pad|>")],
+        additional_special_tokens=[t for t in SPECIAL_TOKENS if t not in (END, "<|fim_pad|>")],
         chat_template=CHAT_TEMPLATE,
         clean_up_tokenization_spaces=False,
     )
-
-
-def without_fim(tokenizer: Tokenizer) -> Tokenizer:
-    """A copy whose fill-in-the-middle markers have other names; ids stay."""
-    state = tokenizer.to_str()
-    for marker in (FIM_PREFIX, FIM_MIDDLE, FIM_SUFFIX):
-        state = state.replace(json.dumps(marker), json.dumps(marker.replace("fim", "unused")))
-    return Tokenizer.from_str(state)
 
 
 def control_id(tokenizer: Tokenizer, token: str) -> int:
