@@ -2,25 +2,46 @@
 
 import * as vscode from "vscode";
 import { DidChangeConfigurationNotification, LanguageClient, LanguageClientOptions, State } from "vscode-languageclient/node";
-import { ghostTextMiddleware } from "./ghostText";
+import { CrashLimit } from "./crashes";
+import { GhostText } from "./ghostText";
+import { runCommand, showMenu } from "./menu";
 import { ServerNotFound, findServer } from "./server";
 import { Status, StatusItem } from "./status";
+
+/** How long a server may take to say goodbye; then it is killed. */
+const STOP_MS = 5_000;
 
 let client: LanguageClient | undefined;
 let status: StatusItem;
 let log: vscode.LogOutputChannel;
+let ghostText: GhostText;
+const crashes = new CrashLimit((message) => explain(new Error(message)));
 /** Starts and stops run one after the other: two restarts at once would leave two servers. */
 let queue: Promise<void> = Promise.resolve();
 
-export async function activate(context: vscode.ExtensionContext): Promise<void> {
+/** For other extensions, and the tests. */
+export interface Api {
+  /** The server's answer to `inkling/status`; undefined while no server runs. */
+  status(): Promise<Status | undefined>;
+}
+
+export async function activate(context: vscode.ExtensionContext): Promise<Api> {
   log = vscode.window.createOutputChannel("Inkling", { log: true });
   status = new StatusItem();
+  ghostText = new GhostText(() => client as LanguageClient);
   context.subscriptions.push(
     log,
     status,
-    vscode.commands.registerCommand("inkling.restart", () => restart()),
+    ghostText,
+    vscode.commands.registerCommand("inkling.restart", () => {
+      crashes.forget();
+      return restart();
+    }),
     vscode.commands.registerCommand("inkling.showLog", () => log.show()),
-    vscode.commands.registerCommand("inkling.showStatus", showMenu),
+    vscode.commands.registerCommand("inkling.showStatus", async () => showMenu(await askStatus())),
+    vscode.commands.registerCommand("inkling.runCommand", () =>
+      runCommand(client?.initializeResult?.capabilities.executeCommandProvider?.commands ?? []),
+    ),
     vscode.workspace.onDidGrantWorkspaceTrust(() => client?.sendNotification("inkling/trustChanged", { trusted: true })),
     vscode.workspace.onDidChangeConfiguration((event) => {
       if (["enable", "interpreter", "command"].some((key) => event.affectsConfiguration(`inkling.${key}`))) {
@@ -28,7 +49,8 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
       }
     }),
   );
-  await restart();
+  void restart(); // the editor's own start does not wait for it
+  return { status: askStatus };
 }
 
 export async function deactivate(): Promise<void> {
@@ -51,7 +73,14 @@ async function stop(): Promise<void> {
   const old = client;
   client = undefined;
   await vscode.commands.executeCommand("setContext", "inkling.running", false);
-  await old?.dispose();
+  if (old?.state === State.Starting) {
+    await old.start().catch(() => undefined); // one that starts cannot be stopped
+  }
+  try {
+    await old?.dispose(STOP_MS);
+  } catch (error) {
+    log.warn(`The old server did not stop in time and is killed: ${error instanceof Error ? error.message : error}`);
+  }
 }
 
 async function start(): Promise<void> {
@@ -68,21 +97,31 @@ async function start(): Promise<void> {
     fresh.onNotification("inkling/statusChanged", () => void refresh(fresh));
     fresh.onDidChangeState(({ newState }) => {
       void vscode.commands.executeCommand("setContext", "inkling.running", newState === State.Running);
-      if (newState === State.Stopped && client === fresh) {
-        status.say("failed", "the language server stopped; see the log, or restart it");
+      if (newState === State.Starting) {
+        status.say("starting", "the language server starts");
+      } else if (newState === State.Running) {
+        void refresh(fresh);
       }
     });
     await fresh.start();
-    await refresh(fresh);
   } catch (error) {
     await explain(error);
   }
 }
 
+async function askStatus(): Promise<Status | undefined> {
+  await queue;
+  return client?.isRunning() ? client.sendRequest<Status>("inkling/status", {}) : undefined;
+}
+
 async function refresh(asked: LanguageClient): Promise<void> {
-  const answer = await asked.sendRequest<Status>("inkling/status", {});
-  if (client === asked) {
-    status.show(answer);
+  try {
+    const answer = await asked.sendRequest<Status>("inkling/status", {});
+    if (client === asked) {
+      status.show(answer);
+    }
+  } catch {
+    // The server went while it was asked; its end is told elsewhere.
   }
 }
 
@@ -98,7 +137,7 @@ async function explain(error: unknown): Promise<void> {
     } else if (choice === "Show Log") {
       log.show();
     } else if (choice === "Restart") {
-      void restart();
+      void vscode.commands.executeCommand("inkling.restart");
     }
   });
 }
@@ -111,8 +150,10 @@ function options(): LanguageClientOptions {
       ...vscode.workspace.getConfiguration("inkling").get<object>("settings", {}),
       workspaceTrusted: vscode.workspace.isTrusted,
     }),
+    errorHandler: crashes,
+    diagnosticPullOptions: { onChange: true, onFocus: true },
     middleware: {
-      ...ghostTextMiddleware(() => client as LanguageClient),
+      provideInlineCompletionItems: ghostText.provideInlineCompletionItems,
       workspace: {
         // The server pulls its settings; what VS Code would push here are this extension's own.
         didChangeConfiguration: async () =>
@@ -144,19 +185,4 @@ function activeTarget(): unknown[] {
       position: converter.asPosition(editor.selection.active),
     },
   ];
-}
-
-async function showMenu(): Promise<void> {
-  const entries = [
-    ["$(question) Why No Suggestion?", "inkling.whyNothing"],
-    ["$(debug-restart) Restart the Language Server", "inkling.restart"],
-    ["$(output) Show Log", "inkling.showLog"],
-  ];
-  const picked = await vscode.window.showQuickPick(
-    entries.map(([label, command]) => ({ label, command })),
-    { title: "Inkling" },
-  );
-  if (picked) {
-    await vscode.commands.executeCommand(picked.command);
-  }
 }

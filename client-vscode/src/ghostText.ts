@@ -12,67 +12,100 @@ const PARTIAL = new ProgressType<Result>();
 let tokens = 0;
 
 interface Growing {
-  readonly key: string;
+  readonly document: vscode.TextDocument;
+  readonly version: number;
+  readonly position: vscode.Position;
   latest: Result;
-  done: boolean;
+  /** The user sent it away: what still comes is kept, not shown. */
+  hidden: boolean;
 }
 
-export function ghostTextMiddleware(client: () => LanguageClient): Pick<Middleware, "provideInlineCompletionItems"> {
-  let growing: Growing | undefined;
+export class GhostText implements vscode.Disposable, Pick<Middleware, "provideInlineCompletionItems"> {
+  private growing: Growing | undefined;
+  private readonly hide: vscode.Disposable;
 
-  return {
-    async provideInlineCompletionItems(document, position, context, token) {
-      const key = `${document.uri}@${document.version}:${position.line}:${position.character}`;
-      if (growing?.key === key && growing.latest !== null) {
-        return convert(client(), growing.latest);
+  constructor(private readonly client: () => LanguageClient) {
+    this.hide = vscode.commands.registerCommand("inkling.hideSuggestion", () => {
+      if (this.growing) {
+        this.growing.hidden = true;
       }
-      const mine: Growing = { key, latest: null, done: false };
-      growing = mine;
-      const partialResultToken = `inkling-ghost-${++tokens}`;
-      return await new Promise((resolve) => {
-        let answered = false;
-        const show = (result: Result) => {
-          if (growing !== mine || size(result) <= size(mine.latest)) {
-            return;
+      this.say(false);
+      return vscode.commands.executeCommand("editor.action.inlineSuggest.hide");
+    });
+  }
+
+  dispose(): void {
+    this.hide.dispose();
+  }
+
+  readonly provideInlineCompletionItems: Middleware["provideInlineCompletionItems"] = async (document, position, context, token) => {
+    const known = this.growing;
+    if (known?.document === document && known.version === document.version && known.position.isEqual(position) && known.latest) {
+      return this.convert(known.latest);
+    }
+    const mine: Growing = { document, version: document.version, position, latest: null, hidden: false };
+    this.growing = mine;
+    this.say(true);
+    const client = this.client();
+    const partialResultToken = `inkling-ghost-${++tokens}`;
+    return await new Promise((resolve) => {
+      let answered = false;
+      const answer = (result: Result) => {
+        answered = true;
+        resolve(this.convert(result));
+      };
+      const grow = (result: Result) => {
+        if (length(result) <= length(mine.latest)) {
+          return;
+        }
+        mine.latest = result;
+        if (!answered) {
+          answer(result);
+        } else if (this.isWanted(mine)) {
+          void vscode.commands.executeCommand("editor.action.inlineSuggest.trigger");
+        }
+      };
+      const listening = client.onProgress(PARTIAL, partialResultToken, grow);
+      const params = { ...client.code2ProtocolConverter.asInlineCompletionParams(document, position, context), partialResultToken };
+      client
+        .sendRequest(InlineCompletionRequest.type, params, token)
+        .then(grow, () => undefined)
+        .finally(() => {
+          listening.dispose();
+          if (this.growing === mine) {
+            this.say(false);
           }
-          mine.latest = result;
-          if (answered) {
-            void vscode.commands.executeCommand("editor.action.inlineSuggest.trigger");
-          } else {
-            answered = true;
-            resolve(convert(client(), result));
+          if (!answered) {
+            answer(null);
           }
-        };
-        const listening = client().onProgress(PARTIAL, partialResultToken, show);
-        const converter = client().code2ProtocolConverter;
-        const params = {
-          textDocument: converter.asTextDocumentIdentifier(document),
-          position: converter.asPosition(position),
-          context: converter.asInlineCompletionContext(context),
-          partialResultToken,
-        };
-        client()
-          .sendRequest(InlineCompletionRequest.type, params, token)
-          .then(show, () => undefined)
-          .finally(() => {
-            listening.dispose();
-            mine.done = true;
-            if (!answered) {
-              answered = true;
-              resolve(null);
-            }
-          });
-      });
-    },
+        });
+    });
   };
+
+  /** Whether the user still is where the text grows, and has not sent it away. */
+  private isWanted(growing: Growing): boolean {
+    const editor = vscode.window.activeTextEditor;
+    return (
+      this.growing === growing &&
+      !growing.hidden &&
+      editor?.document === growing.document &&
+      editor.document.version === growing.version &&
+      editor.selection.isEmpty &&
+      editor.selection.active.isEqual(growing.position)
+    );
+  }
+
+  private say(growing: boolean): void {
+    void vscode.commands.executeCommand("setContext", "inkling.growing", growing);
+  }
+
+  private async convert(result: Result): Promise<vscode.InlineCompletionItem[] | vscode.InlineCompletionList | undefined | null> {
+    return this.client().protocol2CodeConverter.asInlineCompletionResult(result as InlineCompletionItem[] | null);
+  }
 }
 
-function size(result: Result): number {
+function length(result: Result): number {
   const items = result === null ? [] : Array.isArray(result) ? result : result.items;
   const text = items[0]?.insertText ?? "";
   return typeof text === "string" ? text.length : text.value.length;
-}
-
-async function convert(client: LanguageClient, result: Result): Promise<vscode.InlineCompletionItem[] | vscode.InlineCompletionList | undefined | null> {
-  return client.protocol2CodeConverter.asInlineCompletionResult(result as InlineCompletionItem[] | null);
 }

@@ -4,12 +4,27 @@ import * as vscode from "vscode";
 
 type EngineState = "off" | "starting" | "ready" | "crashed" | "failed";
 
+interface Model {
+  id: string;
+  state: string;
+  progress: number;
+  quantization: string;
+}
+
 /** The part of the answer to `inkling/status` that is shown. */
 export interface Status {
-  engine: { state: EngineState; error: string; models: { id: string; state: string; progress: number; quantization: string }[] };
-  plugins: { name: string; state: string; detail: string }[];
+  server: { version: string; pid: number };
+  engine: {
+    state: EngineState;
+    error: string;
+    pid?: number;
+    active_requests?: number;
+    generated_tokens?: number;
+    models: Model[];
+  };
+  plugins: { name: string; state: string; reason: string; detail: string }[];
   workspace: { trusted: boolean };
-  text: { detail: string };
+  text: { goes: string; detail: string };
 }
 
 const ICONS: Record<EngineState | "loading" | "restricted", string> = {

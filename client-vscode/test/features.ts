@@ -1,0 +1,122 @@
+/** Every surface, through the functions that VS Code itself offers to extensions. Models are scripted; see the runner. */
+
+import * as assert from "node:assert";
+import * as fs from "node:fs";
+import * as path from "node:path";
+import * as vscode from "vscode";
+import { actions, cursorAfter, extension, hover, open, ready, squiggled, squiggles, until, whole } from "./editor";
+
+const PROSE = "This is a bad way to begin a note.\n\nThe rest of it is quite all right and says so.\n";
+const GHOST = "first();\nsecond();\nthird();";
+
+describe("Inkling in VS Code", () => {
+  before(() => ready());
+
+  it("starts, and says what runs", async () => {
+    const status = await ready();
+    assert.ok(status.plugins.length >= 4);
+    assert.deepStrictEqual(status.plugins.filter(({ state }) => state !== "ready"), []);
+    assert.ok(status.workspace.trusted);
+  });
+
+  it("registers every command of the palette", async () => {
+    const manifest = JSON.parse(fs.readFileSync(path.join(vscode.extensions.getExtension("inkling.inkling")!.extensionPath, "package.json"), "utf8"));
+    const known = await vscode.commands.getCommands(true);
+    const missing = manifest.contributes.commands.map(({ command }: { command: string }) => command).filter((id: string) => !known.includes(id));
+    assert.deepStrictEqual(missing, []);
+  });
+
+  it("counts tokens on hover", async () => {
+    const editor = await open("def total(values):\n    return sum(values)\n", "python");
+    const text = await until("a hover", () => hover(editor, cursorAfter(editor, "tota")));
+    assert.match(text, /\*\*Tokens\*\* · `total` \d+ .*document \d+/);
+  });
+
+  it("marks a sentence, and unmarks it when it is mended", async () => {
+    const editor = await open(PROSE, "markdown");
+    const [mark] = await until("a squiggle", () => squiggled(editor.document));
+    assert.strictEqual(editor.document.getText(mark.range), "This is a bad way to begin a note.");
+    assert.match(mark.message, /Reads as bad \(90\s?%\)/);
+    const bad = editor.document.positionAt(PROSE.indexOf("bad"));
+    await editor.edit((edit) => edit.replace(new vscode.Range(bad, bad.translate(0, 3)), "good"));
+    await until("no squiggle", () => squiggles(editor.document).length === 0);
+  });
+
+  it("offers a quick fix that ignores the label here", async () => {
+    const editor = await open(PROSE, "markdown");
+    const [mark] = await until("a squiggle", () => squiggled(editor.document));
+    const fix = await until("a quick fix", async () => (await actions(editor.document, mark.range)).find(({ title }) => title === 'Ignore "bad" here'));
+    assert.ok(fix.kind?.contains(vscode.CodeActionKind.QuickFix) && fix.edit);
+    assert.ok(await vscode.workspace.applyEdit(fix.edit));
+    await until("no squiggle", () => squiggles(editor.document).length === 0);
+    assert.match(editor.document.getText(), /inkling: ?ignore/);
+  });
+
+  it("resolves a code action only when it is chosen, and applies it", async () => {
+    const editor = await open(PROSE.replaceAll("bad", "plain"), "markdown");
+    const title = "Insert summary above";
+    const find = (resolve: number) => async () => (await actions(editor.document, whole(editor.document), resolve)).find((one) => one.title === title);
+    assert.strictEqual((await until("the action", find(0))).edit, undefined);
+    const resolved = await until("the resolved action", find(50));
+    assert.ok(resolved.edit && (await vscode.workspace.applyEdit(resolved.edit)));
+    assert.ok(editor.document.getText().startsWith("This is a plain way to begin a note"), "the summary stands first");
+    assert.ok(editor.document.getText().endsWith(PROSE.replaceAll("bad", "plain")), "what was there is unchanged");
+  });
+
+  it("runs a palette command on the active editor", async () => {
+    const editor = await open(PROSE, "markdown");
+    await vscode.commands.executeCommand("inkling.summarize.file");
+    const shown = await until("the summary's document", () => {
+      const now = vscode.window.activeTextEditor?.document;
+      return now !== editor.document && now;
+    });
+    assert.match(shown.getText(), /- This is a bad way to begin a note/);
+  });
+
+  it("shows ghost text that grows to several lines, and takes it", async () => {
+    const editor = await open("start();\n", "javascript");
+    const { status } = await extension();
+    const before = (await status())!.engine.generated_tokens!;
+    cursorAfter(editor, "start();\n");
+    await vscode.commands.executeCommand("editor.action.inlineSuggest.trigger");
+    await until("the whole stream", async () => {
+      const { engine } = (await status())!;
+      return engine.generated_tokens! - before >= 3 && engine.active_requests === 0;
+    });
+    const text = await until("all of it accepted", async () => {
+      await vscode.commands.executeCommand("editor.action.inlineSuggest.commit");
+      const now = editor.document.getText();
+      return now !== "start();\n" && now;
+    });
+    assert.strictEqual(text, `start();\n${GHOST}`);
+  });
+
+  it("takes ghost text word by word without asking a model again", async () => {
+    const editor = await open("begin();\n", "javascript");
+    const { status } = await extension();
+    cursorAfter(editor, "begin();\n");
+    await vscode.commands.executeCommand("editor.action.inlineSuggest.trigger");
+    const first = await until("one word", async () => {
+      await vscode.commands.executeCommand("editor.action.inlineSuggest.acceptNextWord");
+      const added = editor.document.getText().slice("begin();\n".length);
+      return added.length > 0 && added;
+    });
+    assert.ok(GHOST.startsWith(first) && first.length < GHOST.length, JSON.stringify(first));
+    await until("the stream's end", async () => (await status())!.engine.active_requests === 0);
+    const asked = (await status())!.engine.generated_tokens!;
+    await until("some of the rest", async () => {
+      await vscode.commands.executeCommand("editor.action.inlineSuggest.trigger");
+      await vscode.commands.executeCommand("editor.action.inlineSuggest.acceptNextWord");
+      return editor.document.getText().includes("second");
+    });
+    assert.ok(`begin();\n${GHOST}`.startsWith(editor.document.getText()));
+    assert.strictEqual((await status())!.engine.generated_tokens, asked);
+  });
+
+  it("says why there is no suggestion", async () => {
+    const editor = await open("one two three\n", "plaintext");
+    cursorAfter(editor, "one ");
+    const said = await vscode.commands.executeCommand<string>("inkling.whyNothing");
+    assert.ok(said.length > 0);
+  });
+});

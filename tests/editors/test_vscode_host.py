@@ -1,0 +1,32 @@
+"""The extension inside VS Code's real extension host: client-vscode/test, run by mocha there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from .code_server import CLIENT, MODULES, build, code_server, drive, need_code_server, server_settings
+from .conftest import SCRIPTED
+
+GHOST = "first(); \nsecond(); \nthird();"
+MODEL = f"fake?token_s=0.15&text={quote('first();')}+{quote(chr(10))}second();+{quote(chr(10))}third();"
+
+
+@pytest.mark.timeout(240)
+def test_extension_host(home: Path) -> None:
+    need_code_server()
+    build("build", "build-tests")
+    workspace = home / "workspace"
+    workspace.mkdir()
+    complete = {"model": MODEL, "multi_line": "always", "copy": False, "debounce_min_ms": 0, "debounce_max_ms": 0}
+    models = {"complete": complete, "classify": {"model": "fake", "severities": {"good": "off"}}, "summarize": {"model": "fake"}}
+    settings = {**server_settings(home), "inkling.settings": models}
+    driver = ("--vscode-option", "enable-smoke-test-driver")
+    with code_server(home, workspace, settings, *driver, INKLING_MOCHA=str(MODULES / "mocha"), **SCRIPTED) as host:
+        said = drive("host.mjs", home, host, str(workspace), str(CLIENT), timeout_s=220)
+    print(said)
+    assert int(re.search(r"(\d+) passing", said)[1]) >= 15, said
+    assert "failing" not in said
