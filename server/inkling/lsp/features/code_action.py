@@ -117,7 +117,8 @@ class Resolution:
             self.title = str(data["title"])
             uri, revision, (start, end) = data["uri"], data["revision"], data["span"]
             plugin, name = data["plugin"], data["resolve"]
-            self.arguments: Mapping[str, Any] = dict(data["arguments"])
+            # Some clients (Eglot) cannot tell an empty object from null, and send that back.
+            self.arguments: Mapping[str, Any] = dict(data["arguments"] or {})
             if not isinstance(uri, str) or not all(isinstance(number, int) for number in (revision, start, end)):
                 raise TypeError
         except (KeyError, TypeError, ValueError):
