@@ -164,12 +164,14 @@ async def _cancel_rows(root: Path, times: int) -> list[Row]:
     """From `$/cancelRequest` during ghost text to an engine without work, by its own counters."""
     async with _session(root, SERVER, engine=True) as session:
         uri = _open(session, root, 200)
-        try:
-            first = await _first_chunk(session, uri, 0)
-        except (ServerError, TimeoutError) as error:
-            print(f"lsp: no cancel figures, since there is no ghost text: {error}", file=sys.stderr)
+        for attempt in range(6):  # the first ones wait for the model
+            try:
+                (await _first_chunk(session, uri, 5 * attempt)).cancel()
+                break
+            except (ServerError, TimeoutError) as error:
+                print(f"lsp: no ghost text yet: {error}", file=sys.stderr)
+        else:
             return []
-        first.cancel()
         to_idle = []
         for number in range(times):
             work = await _first_chunk(session, uri, 5 * number + 3)

@@ -35,7 +35,14 @@ class Mirror:
         self.notebook = ""
         self.lost = False
         """Whether an edit could not be read, so that the text is not what the client has."""
-        self.watchers: set[Callable[[Splice], None]] = set()
+        self.watchers: set[Callable[[Splice | None], None]] = set()
+        """Told of every edit, and of the end with None."""
+
+    def end(self) -> None:
+        """The document was closed, or opened anew."""
+        watchers, self.watchers = self.watchers, set()
+        for watcher in watchers:
+            watcher(None)
 
     def rebase(self, snapshot: Snapshot, span: Range) -> Range | None:
         """Where a span of an older snapshot lies now; None when the text in it was edited."""
@@ -116,6 +123,7 @@ class Documents:
         mirror = Mirror(document)
         mirror.notebook = notebook
         if (old := self._mirrors.pop(item.uri, None)) is not None:
+            old.end()
             mirror.complaints = old.complaints
             mirror.complain([MirrorProblem.ALREADY_OPEN])
         self._mirrors[item.uri] = mirror
@@ -135,7 +143,10 @@ class Documents:
 
     def close(self, uri: str) -> bool:
         """Forget a document; False when it was not open."""
-        return self._mirrors.pop(uri, None) is not None
+        mirror = self._mirrors.pop(uri, None)
+        if mirror is not None:
+            mirror.end()
+        return mirror is not None
 
     def snapshot(self, uri: str) -> Snapshot | None:
         """The present version; None when the document is not open."""

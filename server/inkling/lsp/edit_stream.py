@@ -66,14 +66,8 @@ class GrowingText:
             self._pump.cancel()
 
     def _check(self) -> None:
-        if self._failure is None and self._session.documents.mirror(self._uri) is not self._mirror:
-            self._failure = InklingError("document-changed", "The document was closed.")
         if self._failure is not None:
             raise self._failure
-
-    @property
-    def _uri(self) -> str:
-        return self._mirror.document.snapshot.uri
 
     async def _apply_waiting(self) -> None:
         try:
@@ -114,8 +108,12 @@ class GrowingText:
             ) from None
         self._check()
 
-    def _follow(self, splice: Splice) -> None:
+    def _follow(self, splice: Splice | None) -> None:
         """An edit has reached the mirror: move the region along, or give up."""
+        if splice is None:
+            self._failure = InklingError("document-changed", "The document was closed.")
+            self._echoed.set()
+            return
         _, first, last, end_after = splice
         growth = end_after - last
         if self._is_echo(growth):
