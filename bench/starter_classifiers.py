@@ -45,6 +45,6 @@ def _task_rows(task: str, quick: bool) -> list[Row]:
             peer=result.baseline,
             peer_value=result.baseline_value,
         )
-        for name, heldout in sets.items()
-        for result in judge(recipe, body, heldout, train).results
+        for name, judgement in judge(recipe, body, sets, train).items()
+        for result in judgement.results
     ]

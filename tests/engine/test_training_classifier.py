@@ -102,7 +102,7 @@ def test_an_adapter_loads_and_answers(recipe_file: Callable[..., Path], method: 
     assert scores.sum(1) == pytest.approx(1, abs=1e-5)
     assert scores[0, 1] > scores[1, 1]
     card = (folder / "README.md").read_text("utf-8")
-    for part in ("Confusion", "Reliability", "TF-IDF", "temperature", "Few texts.", "bad 6, good 6"):
+    for part in ("Confusion", "Reliability", "TF-IDF", "temperature", "Few texts.", "trained on | bad 6, good 6 |"):
         assert part in card
     assert not (folder / "run").exists()
     config = json.loads((folder / "config.json").read_text())

@@ -47,20 +47,20 @@ def train_from_recipe(recipe_path: Path, out: Path | None = None, overrides: Map
 
     work = folder / "run"
     _claim(work, fingerprint(recipe, ignore=("out", "card", "device")))
+    trained = examples
     if recipe.calibration.refit:
         temperature, thresholds = calibrate(recipe, _out_of_fold(recipe, examples, work))
-        body = fit(recipe, examples, work / "final")
+        body = fit(recipe, trained, work / "final")
     else:
         part, *others = deal_topics(examples, recipe.calibration.folds, recipe.seed)
-        body = fit(recipe, [examples[i] for other in others for i in other], work / "final")
+        trained = [examples[i] for other in others for i in other]
+        body = fit(recipe, trained, work / "final")
         unseen = [examples[i] for i in part]
         temperature, thresholds = calibrate(recipe, zip(unseen, predict(body, unseen, recipe), strict=True))
     judged = {"written": heldout, "real comments, held out by package": weak_heldout}
-    report = {
-        name: classifier_card.judge(recipe, body, part, examples, temperature) for name, part in judged.items() if part
-    }
+    report = classifier_card.judge(recipe, body, judged, examples, temperature)
     body.save(folder, temperature, thresholds)
-    classifier_card.write(recipe, folder, report, examples, temperature, thresholds)
+    classifier_card.write(recipe, folder, report, trained, temperature, thresholds)
     shutil.rmtree(work)
     return folder
 
@@ -109,6 +109,7 @@ def _out_of_fold(
 def deal_topics(examples: Sequence[Example], folds: int, seed: int) -> list[list[int]]:
     """Deal indices into `folds` parts of about one size such that no topic is in two parts.
 
+    A large topic makes a large part; the parts nearest to the mean size come first, as those are asked about.
     Examples without a topic are topics of their own. Raises DataError when there are fewer topics than parts.
     """
     topics: dict[str, list[int]] = {}
@@ -124,7 +125,8 @@ def deal_topics(examples: Sequence[Example], folds: int, seed: int) -> list[list
     parts: list[list[int]] = [[] for _ in range(folds)]
     for group in sorted(groups, key=len, reverse=True):
         min(parts, key=len).extend(group)
-    return [sorted(part) for part in parts]
+    mean = len(examples) / folds
+    return [sorted(part) for part in sorted(parts, key=lambda part: abs(len(part) - mean))]
 
 
 def _claim(work: Path, mark: str) -> None:

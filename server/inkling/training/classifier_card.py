@@ -25,7 +25,7 @@ from inkling.training.classifier_metrics import (
 from inkling.training.classifier_model import IGNORED, Scorer
 from inkling.training.classifier_recipe import ClassifierRecipe
 from inkling.training.classifier_run import EncodedExamples, predict
-from inkling.training.data_baseline import available, text_baseline, token_baseline
+from inkling.training.data_baseline import TextBaseline, available, token_baseline
 from inkling.training.data_labelled import Example, label_counts
 
 BASELINE = "TF-IDF + logistic"
@@ -42,18 +42,28 @@ class Judgement:
 def judge(
     recipe: ClassifierRecipe,
     body: Scorer,
-    heldout: Sequence[Example],
+    heldout: Mapping[str, Sequence[Example]],
     train: Sequence[Example],
     temperature: float = 1.0,
-) -> Judgement:
-    """Measure on `heldout`; the baseline is fitted on the same `train`, where scikit-learn is installed."""
-    pairs = predict(body, heldout, recipe)
-    probabilities = softmax(np.concatenate([logits for logits, _ in pairs]) / temperature)
-    truth = np.concatenate([truth for _, truth in pairs])
-    if recipe.entities:
-        return _judge_entities(recipe, body, heldout, train, probabilities, truth)
-    other = text_baseline(train, heldout, recipe.labels) if available() else None
-    return judge_texts(recipe.labels, truth, probabilities, other)
+) -> dict[str, Judgement]:
+    """Measure on each held-out set that has examples.
+
+    The baseline is fitted once, on the same `train`, where scikit-learn is installed.
+    """
+    baseline = TextBaseline(train, recipe.labels) if available() and not recipe.entities else None
+    result: dict[str, Judgement] = {}
+    for name, examples in heldout.items():
+        if not examples:
+            continue
+        pairs = predict(body, examples, recipe)
+        probabilities = softmax(np.concatenate([logits for logits, _ in pairs]) / temperature)
+        truth = np.concatenate([truth for _, truth in pairs])
+        if recipe.entities:
+            result[name] = _judge_entities(recipe, body, examples, train, probabilities, truth)
+        else:
+            other = baseline.scores(examples) if baseline else None
+            result[name] = judge_texts(recipe.labels, truth, probabilities, other)
+    return result
 
 
 def judge_texts(
@@ -163,11 +173,12 @@ def write(
         training={
             "encoder sha256": f"`{ENCODER_SHA256[:16]}…`" if tune.method != "full" else recipe.encoder,
             "trained": tune.method + (f", rank {tune.rank}" if tune.method == "lora" else ""),
+            **({"started from": recipe.start.name} if recipe.start else {}),
             "file": f"{size / 1000:.0f} kB",
             "epochs, batch": f"{tune.epochs}, {tune.batch_size}",
             "learning rate (head)": f"{tune.learning_rate:g} ({tune.head_learning_rate:g})",
             "seed": recipe.seed,
-            "examples": ", ".join(f"{label} {counts[label]}" for label in recipe.labels if counts[label]),
+            "examples trained on": ", ".join(f"{label} {counts[label]}" for label in recipe.labels if counts[label]),
             "temperature": f"{temperature:.3f}",
             f"thresholds (right {recipe.calibration.precision:.0%} of the time on unseen topics)": ", ".join(
                 f"{label} {value:.2f}" for label, value in thresholds.items()

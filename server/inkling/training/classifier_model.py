@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from tokenizers import Encoding, Tokenizer
 from torch import Tensor, nn
 from torch.nn.modules.module import _IncompatibleKeys
@@ -22,7 +22,13 @@ from transformers import (
 )
 
 from inkling.engine.models.encoder import ENCODER_ID, ENCODER_SHA256, load_encoder, tokenize
-from inkling.engine.models.encoder_head import ADAPTER_TYPE, EncoderHead, delta_names, load_adapter
+from inkling.engine.models.encoder_head import (
+    ADAPTER_TYPE,
+    EncoderHead,
+    apply_delta,
+    delta_names,
+    load_adapter,
+)
 from inkling.training.errors import TrainingError
 
 Task = Literal["text-classification", "token-classification"]
@@ -81,6 +87,7 @@ class AdapterBody(nn.Module):
         rank: int = 0,
         smoothing: float = 0.0,
         rules: str | None = None,
+        start: Path | None = None,
     ) -> None:
         super().__init__()
         encoder, _ = load_encoder()
@@ -105,6 +112,8 @@ class AdapterBody(nn.Module):
         self.head = EncoderHead(config)
         self.smoothing = smoothing
         self.owned = delta_names(self.head)
+        if start:
+            apply_delta(self.head, load_file(start / "adapter.safetensors"), start)
         trainable = set(self.owned.values())
         for name, parameter in self.head.named_parameters():
             parameter.requires_grad_(name in trainable)

@@ -90,6 +90,8 @@ class ClassifierRecipe:
     encoder: str = ENCODER_ID
     tune: Tune = field(default_factory=Tune)
     calibration: Calibration = field(default_factory=Calibration)
+    start: Path | None = None
+    """An adapter of the same labels and rank to go on from, such as one that is shipped."""
     rules: Literal["secrets"] | None = None
     """Rules that the engine asks beside the model (`engine.tasks.secret_rules`)."""
     out: Path | None = None

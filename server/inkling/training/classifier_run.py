@@ -108,7 +108,9 @@ def build_body(recipe: ClassifierRecipe) -> AdapterBody | FullBody:
     if tune.method == "full":
         return FullBody(recipe.task, recipe.labels, tune.max_length, recipe.encoder_folder, tune.label_smoothing)
     rank = tune.rank if tune.method == "lora" else 0
-    return AdapterBody(recipe.task, recipe.labels, tune.max_length, rank, tune.label_smoothing, recipe.rules)
+    return AdapterBody(
+        recipe.task, recipe.labels, tune.max_length, rank, tune.label_smoothing, recipe.rules, recipe.start
+    )
 
 
 def fit(recipe: ClassifierRecipe, examples: Sequence[Example], work: Path) -> AdapterBody | FullBody:

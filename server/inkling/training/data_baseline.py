@@ -23,16 +23,21 @@ def available() -> bool:
     return importlib.util.find_spec("sklearn") is not None
 
 
-def text_baseline(train: Sequence[Example], heldout: Sequence[Example], labels: Sequence[str]) -> NDArray[np.float64]:
-    """Probabilities [n, labels] from words and word pairs."""
-    return _fit_predict(
-        [example.text for example in train],
-        [labels.index(example.label) for example in train],
-        [example.text for example in heldout],
-        len(labels),
-        weights=[example.weight for example in train],
-        ngram_range=(1, 2),
-    )
+class TextBaseline:
+    """Words and word pairs, fitted once and asked about any number of texts."""
+
+    def __init__(self, train: Sequence[Example], labels: Sequence[str]) -> None:
+        self._baseline = _Baseline(
+            [example.text for example in train],
+            [labels.index(example.label) for example in train],
+            len(labels),
+            weights=[example.weight for example in train],
+            ngram_range=(1, 2),
+        )
+
+    def scores(self, heldout: Sequence[Example]) -> NDArray[np.float64]:
+        """Probabilities [n, labels]."""
+        return self._baseline.scores([example.text for example in heldout])
 
 
 def token_baseline(
@@ -46,13 +51,13 @@ def token_baseline(
     character n-grams of the word around it, its neighbours, and the word's shape.
     """
     known = [list(_token_features(*item)) for item in train]
-    return _fit_predict(
+    baseline = _Baseline(
         [features for item in known for features, _ in item],
         [label for item in known for _, label in item],
-        [features for item in heldout for features, _ in _token_features(*item)],
         labels,
         analyzer=list,
     )
+    return baseline.scores([features for item in heldout for features, _ in _token_features(*item)])
 
 
 def _token_features(text: str, encoding: Encoding, labels: Sequence[int]) -> Iterator[tuple[list[str], int]]:
@@ -77,19 +82,23 @@ def _shape(word: str) -> str:
     return re.sub(r"(.)\1+", r"\1", re.sub(r"\d", "9", kinds))
 
 
-def _fit_predict(
-    train: Sequence[Any],
-    truth: Sequence[int],
-    heldout: Sequence[Any],
-    labels: int,
-    weights: Sequence[float] | None = None,
-    **vectorizing: Any,
-) -> NDArray[np.float64]:
-    features = importlib.import_module("sklearn.feature_extraction.text")
-    linear = importlib.import_module("sklearn.linear_model")
-    vectorizer = features.TfidfVectorizer(sublinear_tf=True, **vectorizing)
-    model = linear.LogisticRegression(max_iter=1000, C=10, class_weight="balanced")
-    model.fit(vectorizer.fit_transform(train), truth, sample_weight=weights)
-    scores = np.zeros((len(heldout), labels))  # a column also for labels that training never saw
-    scores[:, model.classes_] = model.predict_proba(vectorizer.transform(heldout))
-    return scores
+class _Baseline:
+    def __init__(
+        self,
+        train: Sequence[Any],
+        truth: Sequence[int],
+        labels: int,
+        weights: Sequence[float] | None = None,
+        **vectorizing: Any,
+    ) -> None:
+        features = importlib.import_module("sklearn.feature_extraction.text")
+        linear = importlib.import_module("sklearn.linear_model")
+        self._vectorizer = features.TfidfVectorizer(sublinear_tf=True, **vectorizing)
+        self._model = linear.LogisticRegression(max_iter=1000, C=10, class_weight="balanced")
+        self._model.fit(self._vectorizer.fit_transform(train), truth, sample_weight=weights)
+        self._labels = labels
+
+    def scores(self, heldout: Sequence[Any]) -> NDArray[np.float64]:
+        result = np.zeros((len(heldout), self._labels))  # a column also for labels that training never saw
+        result[:, self._model.classes_] = self._model.predict_proba(self._vectorizer.transform(heldout))
+        return result
