@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -183,6 +184,13 @@ def test_damaged_models_are_named(
     assert caught.value.reason == reason
     assert caught.value.hint
     assert "damaged" in caught.value.message
+
+
+def test_a_missing_package_is_named(tiny_lm: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "bitsandbytes", None)  # as if it were not installed
+    with pytest.raises(InklingError, match="bitsandbytes") as caught:
+        quantize.load(tiny_lm("llama"), quantization="nf4")
+    assert caught.value.reason == "missing-package"
 
 
 def edit(path: Path, **changes: object) -> None:

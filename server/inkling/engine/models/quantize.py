@@ -226,6 +226,13 @@ def _explained(name: str, folder: Path) -> Iterator[None]:
         raise InklingError(
             "weights-corrupt", f"{folder} lacks the tensor {error.args[0]}.", "Download the model again."
         ) from error
+    except ImportError as error:
+        package = (error.name or "a package").partition(".")[0]
+        raise InklingError(
+            "missing-package",
+            f"{name} cannot be loaded this way without {package}.",
+            "Install it beside Inkling, or set the quantization to auto.",
+        ) from error
     except Exception as error:  # transformers, safetensors and torch each raise their own for damaged files
         if "does not recognize this architecture" in str(error):
             raise InklingError(
