@@ -30,7 +30,7 @@ from inkling_plugins.completion.debounce import Debounce, rate_at
 from inkling_plugins.completion.exclude import exclusion
 from inkling_plugins.completion.ghost_cache import Ghost, GhostCache, Place
 from inkling_plugins.completion.maker import Maker
-from inkling_plugins.completion.present import Manners, Shown, chance, first_line_end, present
+from inkling_plugins.completion.present import LOW_CONFIDENCE, Manners, Shown, chance, first_line_end, present
 from inkling_plugins.completion.prompt import place_at
 from inkling_plugins.completion.reasons import NOTICES, Rejected, detail
 from inkling_plugins.completion.repeats import drop_typed_ending, stop_at_repetition
@@ -84,6 +84,8 @@ class Complete(Plugin):
             yield _nothing("mid-line")
             return
         ghost, typed = self._cache.find(place) or (None, "")
+        if invoked and ghost is not None and ghost.view == LOW_CONFIDENCE:
+            ghost = None  # held back once; now the user asks for it all the same
         if ghost is None:
             self._maker.rest()
             self._cache.close_running()
@@ -95,6 +97,7 @@ class Complete(Plugin):
                 return
             await waiting
             ghost = self._maker.begin(snapshot, position, place, settings, scope, copy)
+        ghost.asked_for |= invoked
         served = False
         async with aclosing(self._serve(ghost, typed, place, settings)) as items:
             async for item in items:
@@ -177,7 +180,7 @@ class Complete(Plugin):
         self, ghost: Ghost, typed: str, place: Place, settings: CompleteSettings
     ) -> AsyncGenerator[GhostText | Nothing, None]:
         """What `ghost` says beyond `typed`, as it grows. Yields nothing when it goes another way than `typed`."""
-        site, manners = ghost.origin.site, Manners(ghost.lines, settings.min_confidence)
+        site, manners = ghost.origin.site, Manners(ghost.lines, 0.0 if ghost.asked_for else settings.min_confidence)
         shown, complete, linger, began = "", False, _CANCELLED_LINGER_S, time.monotonic()
         ghost.hold()
         try:

@@ -109,6 +109,8 @@ class Ghost:
         self.notices: tuple[str, ...] = ()
         self.view: Shown | Rejected | None = None
         """What `present` said of the finished text."""
+        self.asked_for = False
+        """The user asked for a suggestion here: it is shown however unsure the model is."""
         self.abandoned = False
         """Closed before its end: not all of the text is here, and no request should be served from it."""
         self.scores: list[tuple[int, float]] = []

@@ -324,6 +324,13 @@ async def test_a_line_is_shown_as_far_as_it_is_sure(
     assert last(await ask(plugin, "total = |\n")) == expected
 
 
+async def test_who_asks_is_shown_even_an_unsure_line(started: Any) -> None:
+    plugin = await started(Complete, Unsure("value", " + other", probabilities=(0.1,)))
+    assert last(await ask(plugin, "total = |\n")) == "!low-confidence"
+    assert last(await ask(plugin, "total = |\n", invoked=True)) == "value + other"
+    assert last(await ask(plugin, "total = val|\n")) == "ue + other"  # and it stays while they type along it
+
+
 async def test_a_shortened_line_keeps_four_characters(started: Any) -> None:
     plugin = await started(Complete, Unsure("abc", " + other", probabilities=(0.9, 0.1)))
     assert last(await ask(plugin, "total = |\n")) == "!low-confidence"
