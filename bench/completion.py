@@ -20,7 +20,7 @@ from bench import completion_model, llama_cpp_peer
 from bench.row import Row, row
 from inkling.engine.backend import Stop
 from inkling.engine.generation.text_generator import TextGenerator
-from inkling.engine.models import quantize
+from inkling.engine.models import quantize, quantize_compare
 from inkling.engine.models.catalog import STARTER_FOLDER
 from inkling.engine.protocol import GenerateRequest
 
@@ -281,7 +281,7 @@ def _starter(quick: bool) -> list[Row]:
     held = Path(threading.__file__).read_text("utf-8")
     quality = {
         figures.method: figures.perplexity
-        for figures in quantize.compare(
+        for figures in quantize_compare.compare(
             folder, held, chosen=[quantize.Method.FLOAT32, quantize.Method.INT8], most_tokens=1024 if quick else 4096
         )
     }

@@ -134,7 +134,7 @@ def test_the_reason_is_told(tiny_lm: Callable[[str], Path]) -> None:
 
 def test_comparison_has_every_method(tiny_lm: Callable[[str], Path]) -> None:
     text = "".join(f"def function_{n}(value):\n    return value + {n}\n\n" for n in range(60))
-    rows = {row.method: row for row in quantize.compare(tiny_lm("llama"), text, most_tokens=200, decode_tokens=3)}
+    rows = {row.method: row for row in quantize_compare.compare(tiny_lm("llama"), text, most_tokens=200, decode_tokens=3)}
     assert set(rows) == set(quantize_compare.methods("cpu"))
     exact_row = rows[Method.FLOAT32]
     for row in rows.values():
@@ -144,7 +144,7 @@ def test_comparison_has_every_method(tiny_lm: Callable[[str], Path]) -> None:
         assert row.perplexity == pytest.approx(exact_row.perplexity, rel=0.5)
     assert rows[Method.INT8].perplexity == pytest.approx(exact_row.perplexity, rel=0.05)
     with pytest.raises(InklingError) as caught:
-        list(quantize.compare(tiny_lm("llama"), "short"))
+        list(quantize_compare.compare(tiny_lm("llama"), "short"))
     assert caught.value.reason == "too-short"
 
 

@@ -34,14 +34,14 @@ async def test_exit_codes(tmp_path: Path, words: list[str], code: int) -> None:
             else:
                 assert process.stdin is not None
                 process.stdin.close()
-        assert await asyncio.wait_for(process.wait(), 10) == code
+        assert await asyncio.wait_for(process.wait(), 60) == code
 
 
 async def test_hang_up_before_the_first_message(tmp_path: Path) -> None:
     async with server_process(tmp_path) as (_, process):
         assert process.stdin is not None
         process.stdin.close()
-        assert await asyncio.wait_for(process.wait(), 10) == 1
+        assert await asyncio.wait_for(process.wait(), 60) == 1
 
 
 async def test_junk_and_requests_before_initialize(tmp_path: Path) -> None:
@@ -197,6 +197,6 @@ async def test_two_clients_on_tcp_share_nothing(tmp_path: Path) -> None:
         for _, writer in pairs:
             writer.close()
         process.send_signal(signal.SIGINT)
-        await asyncio.wait_for(process.wait(), 10)
+        await asyncio.wait_for(process.wait(), 60)
         await asyncio.gather(*pumps)
         process._transport.close()  # type: ignore[attr-defined]

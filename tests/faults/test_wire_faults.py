@@ -63,7 +63,7 @@ async def editor(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Edi
         yield editor
         await editor.ask("shutdown")
         editor.notify("exit")
-        assert await asyncio.wait_for(process.wait(), 10) == 0
+        assert await asyncio.wait_for(process.wait(), 60) == 0
         assert process.stderr is not None
         assert b"a print must not reach the protocol" in await process.stderr.read()
         log = (folder / "log").read_text()

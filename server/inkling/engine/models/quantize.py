@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -27,9 +27,6 @@ from inkling.engine.models.quantize_pack import Packer
 from inkling.engine.models.quantize_plan import TINY_PARAMETERS, Machine, Method, Plan, choose
 from inkling.engine.models.safetensors_file import read_header
 from inkling.errors import InklingError
-
-if TYPE_CHECKING:
-    from inkling.engine.models.quantize_compare import Comparison
 
 SAFE: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
 WORTH_CACHING_BYTES = 200 << 20
@@ -247,10 +244,3 @@ def _explained(name: str, folder: Path) -> Iterator[None]:
         ) from error
     finally:
         logger.setLevel(level)
-
-
-def compare(folder: Path, text: str, **options: Any) -> Iterator[Comparison]:
-    """Size, speed and perplexity of each method: see `quantize_compare.compare`."""
-    from inkling.engine.models import quantize_compare
-
-    return quantize_compare.compare(folder, text, **options)
