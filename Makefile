@@ -4,7 +4,7 @@ VENV   := .venv
 PY     := $(VENV)/bin/python
 READY  := $(VENV)/.ready
 
-.PHONY: tour test check bench soak vsix clean
+.PHONY: tour test check bench soak vsix pictures clean
 
 tour: $(READY)  ## a real session on examples/, in the terminal
 	@$(PY) -m inkling tour
@@ -23,6 +23,10 @@ soak: $(READY)  ## minutes of faults: make soak ARGS="--minutes 10"
 
 vsix:  ## the VS Code extension
 	@cd client-vscode && npm ci --no-fund --no-audit && npm run package
+
+pictures: $(READY)  ## the screenshots in docs/images, taken from a run of VS Code
+	@tests/editors/install.sh
+	@INKLING_PICTURES=docs/images $(PY) -m pytest -q -rs tests/editors/test_vscode_ui.py
 
 # torch comes first and with its own dependencies, which differ by platform; the rest of the tree is pinned as a whole,
 # so it goes in without resolution. That also leaves out what the encoder's package declares but Inkling never uses.

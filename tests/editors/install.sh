@@ -45,7 +45,15 @@ JSON
   fi
 }
 
+# What builds the extension and its tests.
+client() {
+  [ -x client-vscode/node_modules/.bin/esbuild ] && return
+  command -v npm >/dev/null && (cd client-vscode && npm ci --no-audit --no-fund --loglevel=error) >>"$log" 2>&1 </dev/null ||
+    say "the extension's build tools: could not be installed, see $log"
+}
+
 distribution &
 code_server &
+client &
 wait
 exit 0

@@ -25,7 +25,7 @@ SETTINGS = (
 PREPARE = r""";;; -*- lexical-binding: t; -*-
 (dolist (folder (file-expand-wildcards "/usr/share/emacs/site-lisp/elpa/*")) (add-to-list 'load-path folder))
 (load (getenv "INKLING_EL") nil t)
-(setq last-nonmenu-event ?a eglot-sync-connect 60 eglot-autoreconnect nil make-backup-files nil create-lockfiles nil
+(setq last-nonmenu-event ?a eglot-sync-connect 60 eglot-autoreconnect nil eglot-confirm-server-initiated-edits nil make-backup-files nil create-lockfiles nil
       inkling-settings 'SETTINGS)
 (defvar results nil)
 (defun note (key value) (push (cons key value) results))
@@ -62,7 +62,7 @@ FEATURES = r"""
 (note 'hover (until "a hover" (lambda ()
   (let (said) (eglot-hover-eldoc-function (lambda (text &rest _) (setq said text)))
        (accept-process-output nil 1) (and said (substring-no-properties said))))))
-(note 'marks (until "a diagnostic" #'marks))
+(note 'marks (apply #'vector (mapcar (lambda (mark) (apply #'vector mark)) (until "a diagnostic" #'marks))))
 (defun choose (title)
   (lambda (_ choices &rest _) (unless (assq 'offered results) (note 'offered (apply #'vector (mapcar #'car choices)))) title))
 (goto-char 5)
@@ -107,7 +107,8 @@ RECOVERY = r"""
   (setq server (eglot-current-server))
   (signal-process (car second) 'SIGKILL)
   (until "the server's end" (lambda () (not (jsonrpc-running-p server))))
-  (works "server.txt") ; runs M-x eglot again, as a user would
+  (eglot-reconnect server)
+  (works "server.txt")
   (setq third (ready second))
   (note 'pids (vector (car first) (car second) (car third) (cadr first) (cadr second) (cadr third))))
 """

@@ -31,8 +31,9 @@ async function until(what, probe, milliseconds = 60_000) {
   }
 }
 
-/** The text of the ghost, line by line, as it stands on the screen. */
-const ghostText = () => ghost.evaluateAll((parts) => parts.map((part) => part.textContent.replaceAll("\u00a0", " ")).join("\n").trim());
+/** The text of the ghost as it stands on the screen. */
+const ghostText = () => ghost.evaluateAll((parts) => parts.map((part) => part.textContent.replaceAll("\u00a0", " ")).join("").trim());
+const shownText = async () => (await page.locator(".editor-instance .view-lines").last().innerText()).replaceAll("\u00a0", " ");
 
 async function palette(text) {
   await until("the palette", async () => {
@@ -100,12 +101,12 @@ try {
   await page.keyboard.press("Escape");
 
   await goTo(6, 12);
-  const menu = page.locator(".action-widget");
+  const menu = page.locator(".action-widget").filter({ hasText: "Ignore" });
   await until("a quick fix", async () => {
     await page.keyboard.press("Escape");
     await page.keyboard.press(`${modifier}+.`);
-    await menu.filter({ hasText: "Ignore" }).waitFor({ timeout: 4_000 }).catch(() => {});
-    return menu.filter({ hasText: "Ignore" }).isVisible();
+    await menu.waitFor({ timeout: 4_000 }).catch(() => {});
+    return menu.isVisible();
   });
   tell("quick-fix", { text: await menu.innerText() });
   await shot("quick-fix");
@@ -142,7 +143,7 @@ try {
     window.inklingGhosts = [];
     const read = () => {
       const parts = [...document.querySelectorAll(".ghost-text, .ghost-text-decoration, .ghost-text-decoration-preview")];
-      const text = parts.map((part) => part.textContent.replaceAll("\u00a0", " ")).join("\n").trim();
+      const text = parts.map((part) => part.textContent.replaceAll("\u00a0", " ")).join("").trim();
       if (text && window.inklingGhosts.at(-1)?.text !== text) window.inklingGhosts.push({ at: performance.now(), text });
     };
     new MutationObserver(read).observe(document.body, { subtree: true, childList: true, characterData: true, attributes: true });
@@ -166,10 +167,10 @@ try {
       shown = await until("ghost text", ghostText, 15_000).catch(() => "");
       if (shown) break;
     }
-    const grown = await (async () => {
+    for (let last = ""; (await ghostText()) !== last; last = await ghostText()) {
       await page.waitForTimeout(1500);
-      return recorded();
-    })();
+    }
+    const grown = await recorded();
     tell(name, { text: (await ghostText()) || shown, steps: grown.length, grown: grown.map(({ text }) => text) });
     await shot(name);
     await page.keyboard.press("Escape");
@@ -180,8 +181,8 @@ try {
   await command("Inkling: Summarize Selection");
   const summary = page.locator(".tab.active").filter({ hasText: "Summary" });
   await summary.first().waitFor({ timeout: 90_000 });
-  await until("the summary", async () => /Key sentences|Written/.test(await page.locator(".editor-instance .view-lines").last().innerText()));
-  tell("summary", { text: await page.locator(".editor-instance .view-lines").last().innerText() });
+  await until("the summary", async () => /Key sentences|Written/.test(await shownText()));
+  tell("summary", { text: await shownText() });
   await shot("summary");
 } catch (error) {
   await shot("failed");

@@ -93,12 +93,14 @@
 (defvar-local inkling--ghost nil "The overlay that shows ghost text.")
 (defvar-local inkling--tick nil "The buffer's state that the ghost text is for.")
 (defvar-local inkling--timer nil)
+(defvar inkling--asked nil "The request under way: (TOKEN BUFFER TICK . POINT).")
+(defvar inkling--requests 0)
 
 (defvar inkling-ghost-map
   (let ((map (make-sparse-keymap)))
     (define-key map (kbd "TAB") #'inkling-accept)
     (define-key map (kbd "<C-right>") #'inkling-accept-word)
-    (define-key map (kbd "C-g") #'inkling-dismiss)
+    (define-key map (kbd "C-g") #'inkling-send-away)
     map)
   "Keys while ghost text shows.")
 
@@ -107,10 +109,15 @@
   (and inkling--ghost (overlay-buffer inkling--ghost) (overlay-get inkling--ghost 'inkling-text)))
 
 (defun inkling-dismiss ()
-  "Send the ghost text away."
-  (interactive)
+  "Take the ghost text off the screen."
   (when inkling--ghost (delete-overlay inkling--ghost))
   (setq inkling--ghost nil inkling--tick nil))
+
+(defun inkling-send-away ()
+  "Send the ghost text away, and what would still come."
+  (interactive)
+  (setq inkling--asked nil)
+  (inkling-dismiss))
 
 (defun inkling--show (text)
   "Show TEXT behind point."
@@ -131,36 +138,43 @@
          (or (null range) (equal (plist-get range :start) (plist-get range :end)))
          text)))
 
+;; Partial results carry all the text known so far.
+(cl-defmethod eglot-handle-notification :around
+  (_server (_method (eql $/progress)) &key token value &allow-other-keys)
+  (if (and (stringp token) (string-prefix-p "inkling-ghost-" token))
+      (inkling--take token value)
+    (condition-case nil (cl-call-next-method) (cl-no-next-method nil)))) ; Eglot 1.9 has none
+
+(defun inkling--take (token reply)
+  "Show REPLY if the request TOKEN is the last one and its place still stands."
+  (pcase inkling--asked
+    ((and `(,(pred (equal token)) ,buffer . ,place) (guard (buffer-live-p buffer)))
+     (with-current-buffer buffer
+       (let ((text (and (equal place (cons (buffer-chars-modified-tick) (point))) (inkling--item-text reply))))
+         (when (and text (> (length text) (length (inkling-shown))))
+           (inkling--show text)))))))
+
 (defun inkling-suggest (&optional automatic)
-  "Ask for ghost text at point; AUTOMATIC when the user did not."
+  "Ask for ghost text at point, and show it as it grows; AUTOMATIC when the user did not ask."
   (interactive)
-  (let ((server (inkling--server)) (buffer (current-buffer)) state)
+  (let ((server (inkling--server))
+        (token (format "inkling-ghost-%d" (cl-incf inkling--requests))))
     (inkling-dismiss)
     (eglot--signal-textDocument/didChange)
-    (setq state (cons (buffer-chars-modified-tick) (point)))
-    (cl-labels
-        ((ask (follow-up)
-           (jsonrpc-async-request
-            server :textDocument/inlineCompletion
-            (append (eglot--TextDocumentPositionParams) (list :context (list :triggerKind (if automatic 2 1))))
-            :success-fn (lambda (reply)
-                          (when (buffer-live-p buffer)
-                            (with-current-buffer buffer
-                              (when (equal state (cons (buffer-chars-modified-tick) (point)))
-                                (let ((text (inkling--item-text reply)))
-                                  (when (and text (> (length text) (length (inkling-shown))))
-                                    (inkling--show text)
-                                    ;; Without partial results the first line comes first, the rest when asked again.
-                                    (when (> follow-up 0) (ask (1- follow-up)))))))))
-            :error-fn #'ignore :timeout-fn #'ignore)))
-      (ask 50))))
+    (setq inkling--asked (cl-list* token (current-buffer) (buffer-chars-modified-tick) (point)))
+    (jsonrpc-async-request
+     server :textDocument/inlineCompletion
+     (append (eglot--TextDocumentPositionParams)
+             (list :context (list :triggerKind (if automatic 2 1)) :partialResultToken token))
+     :success-fn (lambda (reply) (inkling--take token reply))
+     :error-fn #'ignore :timeout-fn #'ignore)))
 
 (defun inkling-accept (&optional length)
   "Take the ghost text, or its first LENGTH characters."
   (interactive)
   (let ((text (inkling-shown)))
     (unless text (user-error "There is no ghost text"))
-    (inkling-dismiss)
+    (inkling-send-away)
     (insert (substring text 0 length))
     (when (and length (< length (length text))) (inkling--show (substring text length)))))
 
