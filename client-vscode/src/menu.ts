@@ -15,7 +15,7 @@ export async function showMenu(status: Status | undefined): Promise<void> {
   const entries: Entry[] = [
     ...(status?.engine.models ?? []).map((model) => ({
       label: `$(database) ${model.id}`,
-      description: [model.state, model.quantization].filter(Boolean).join(" · "),
+      description: [model.state, model.quantization].filter((word) => word !== "none").join(" · "),
     })),
     ...(status?.plugins ?? [])
       .filter((plugin) => plugin.reason === "failing")

@@ -52,7 +52,7 @@ export class StatusItem implements vscode.Disposable {
     const icon = loading ? "loading" : engine.state === "ready" && !workspace.trusted ? "restricted" : engine.state;
     const percent = loading ? ` ${Math.round(loading.progress * 100)} %` : "";
     const lines = [`engine ${engine.state}${engine.error ? `: ${engine.error}` : ""}`];
-    lines.push(...engine.models.map((model) => `- ${model.id}: ${model.state} ${model.quantization}`));
+    lines.push(...engine.models.map((model) => `- ${model.id}: ${model.state}${model.quantization === "none" ? "" : `, ${model.quantization}`}`));
     const off = plugins.filter((plugin) => plugin.detail);
     lines.push(...off.map((plugin) => `- plugin ${plugin.name}: ${plugin.detail}`));
     if (!workspace.trusted) {

@@ -116,7 +116,9 @@ def drive(script: str, home: Path, *arguments: str, timeout_s: float) -> str:
     variables = environment(home, INKLING_PLAYWRIGHT=str(MODULES / "playwright-core" / "index.mjs"))
     variables["CHROMIUM"] = str(shutil.which("chromium"))
     try:
-        run = subprocess.run(command, env=variables, cwd=home, capture_output=True, text=True, timeout=timeout_s, check=False)
+        run = subprocess.run(
+            command, env=variables, cwd=home, capture_output=True, text=True, timeout=timeout_s, check=False
+        )
     except subprocess.TimeoutExpired as late:
         said = (late.stdout or b"").decode() if isinstance(late.stdout, bytes) else str(late.stdout)
         raise AssertionError(f"{script} has not ended within {timeout_s:g} s:\n{said}\n{logs(home)}") from None

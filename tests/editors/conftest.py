@@ -40,7 +40,9 @@ def home() -> Iterator[Path]:
 
 def environment(home: Path, **more: str) -> dict[str, str]:
     """Variables that keep an editor, the server and the engine inside `home`, with this Python's `inkling` on PATH."""
-    kept = {name: os.environ[name] for name in ("LANG", "TMPDIR", "OMP_NUM_THREADS", "INKLING_TESTS") if name in os.environ}
+    kept = {
+        name: os.environ[name] for name in ("LANG", "TMPDIR", "OMP_NUM_THREADS", "INKLING_TESTS") if name in os.environ
+    }
     return {
         **kept,
         "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",

@@ -1,8 +1,11 @@
-"""docs/editors.md: every test that it names exists, and its set-ups are the README's."""
+"""docs/editors.md: every test that it names exists, and its set-ups are the README's. The extension's settings, too."""
 
 from __future__ import annotations
 
+import json
 import re
+
+from inkling.settings.schema import installed_plugins, json_schema
 
 from .conftest import REPOSITORY
 
@@ -34,3 +37,10 @@ def test_set_ups_are_the_readmes() -> None:
 def test_pictures_exist() -> None:
     for name in re.findall(r"\]\((images/[\w-]+\.\w+)\)", PAGE):
         assert (REPOSITORY / "docs" / name).exists(), name
+
+
+def test_extension_knows_the_servers_settings() -> None:
+    manifest = json.loads((REPOSITORY / "client-vscode" / "package.json").read_text())
+    setting = manifest["contributes"]["configuration"]["properties"]["inkling.settings"]
+    ours = json.loads(json.dumps(json_schema(installed_plugins())["properties"]))
+    assert setting["properties"] == ours, "out of date: run `npm run settings` in client-vscode"

@@ -25,7 +25,8 @@ SETTINGS = (
 PREPARE = r""";;; -*- lexical-binding: t; -*-
 (dolist (folder (file-expand-wildcards "/usr/share/emacs/site-lisp/elpa/*")) (add-to-list 'load-path folder))
 (load (getenv "INKLING_EL") nil t)
-(setq last-nonmenu-event ?a eglot-sync-connect 60 eglot-autoreconnect nil eglot-confirm-server-initiated-edits nil make-backup-files nil create-lockfiles nil
+(setq last-nonmenu-event ?a eglot-sync-connect 60 eglot-autoreconnect nil
+      eglot-confirm-server-initiated-edits nil make-backup-files nil create-lockfiles nil
       inkling-settings 'SETTINGS)
 (defvar results nil)
 (defun note (key value) (push (cons key value) results))
@@ -64,12 +65,16 @@ FEATURES = r"""
        (accept-process-output nil 1) (and said (substring-no-properties said))))))
 (note 'marks (apply #'vector (mapcar (lambda (mark) (apply #'vector mark)) (until "a diagnostic" #'marks))))
 (defun choose (title)
-  (lambda (_ choices &rest _) (unless (assq 'offered results) (note 'offered (apply #'vector (mapcar #'car choices)))) title))
+  (lambda (_ choices &rest _)
+    (unless (assq 'offered results) (note 'offered (apply #'vector (mapcar #'car choices))))
+    title))
 (goto-char 5)
 (cl-letf (((symbol-function 'completing-read) (choose "Ignore \"bad\" in this workspace")))
   (eglot-code-actions 1 35 nil t))
 (until "no diagnostic" (lambda () (null (marks))))
-(note 'ignored (with-temp-buffer (insert-file-contents (expand-file-name "inkling.toml" (getenv "HOME"))) (buffer-string)))
+(note 'ignored (with-temp-buffer
+  (insert-file-contents (expand-file-name "inkling.toml" (getenv "HOME")))
+  (buffer-string)))
 
 (edit "plain.txt" (string-replace "bad" "plain" prose))
 (cl-letf (((symbol-function 'completing-read) (choose "Insert summary above")))

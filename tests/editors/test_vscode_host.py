@@ -22,7 +22,11 @@ def test_extension_host(home: Path) -> None:
     workspace = home / "workspace"
     workspace.mkdir()
     complete = {"model": MODEL, "multi_line": "always", "copy": False, "debounce_min_ms": 0, "debounce_max_ms": 0}
-    models = {"complete": complete, "classify": {"model": "fake", "severities": {"good": "off"}}, "summarize": {"model": "fake"}}
+    models = {
+        "complete": complete,
+        "classify": {"model": "fake", "severities": {"good": "off"}},
+        "summarize": {"model": "fake"},
+    }
     settings = {**server_settings(home), "inkling.settings": models}
     driver = ("--vscode-option", "enable-smoke-test-driver")
     with code_server(home, workspace, settings, *driver, INKLING_MOCHA=str(MODULES / "mocha"), **SCRIPTED) as host:
