@@ -37,6 +37,8 @@ STARTER = Path(inkling.__file__).parent / "starter"
 DATA = Path(__file__).parents[2] / "models" / "data"
 TEXT_TASKS = ("tone", "debt", "injection")
 TASKS = (*TEXT_TASKS, "secrets")
+FLOOR = {"tone": 0.95, "debt": 0.8, "injection": 0.88}
+"""Macro-F1 on the written held-out texts that a new adapter must not fall below."""
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +75,7 @@ def test_the_card_tells_what_the_model_does(task: str, heads: dict[str, EncoderH
     card = (STARTER / task / "README.md").read_text("utf-8")
     told = float(card.split("| macro-F1 (written) | ")[1].split()[0])
     assert figure == pytest.approx(told, abs=0.02)
-    assert figure >= 0.9
+    assert figure >= FLOOR[task]
     assert calibration_error(truth, scores) < 0.1
 
 

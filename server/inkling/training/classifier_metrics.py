@@ -14,6 +14,8 @@ Ints = NDArray[np.integer]
 BINS = 10
 MINIMUM_SHOWN = 10
 """A threshold needs this many examples above it, or its precision is an accident."""
+UNSURE = 0.9
+"""The highest threshold; also that of a label which is not right often enough at any, or too rare to tell."""
 
 
 def softmax(logits: Floats) -> Floats:
@@ -96,7 +98,7 @@ def fit_temperature(truth: Ints, logits: Floats, weights: Floats | None = None) 
 def fit_thresholds(truth: Ints, probabilities: Floats, labels: Sequence[str], precision: float) -> dict[str, float]:
     """For each label the lowest probability from which on it is right `precision` of the time.
 
-    A label that never gets there has the threshold that shows its best `MINIMUM_SHOWN` only.
+    A label that never gets there has `UNSURE`.
     """
     thresholds: dict[str, float] = {}
     chosen = probabilities.argmax(1)
@@ -106,8 +108,8 @@ def fit_thresholds(truth: Ints, probabilities: Floats, labels: Sequence[str], pr
         right = np.cumsum((truth[chosen == index] == index)[order])
         shown = np.arange(1, len(order) + 1)
         enough = (shown >= MINIMUM_SHOWN) & (right / shown >= precision)
-        last = int(np.flatnonzero(enough).max()) if enough.any() else min(MINIMUM_SHOWN, len(order)) - 1
-        thresholds[label] = round(float(scores[order][last]), 3) if len(order) else 0.99
+        last = np.flatnonzero(enough)
+        thresholds[label] = min(UNSURE, round(float(scores[order][last[-1]]), 3)) if len(last) else UNSURE
     return thresholds
 
 
