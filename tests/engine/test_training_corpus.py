@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 from email.message import Message
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from inkling.training.baselines import NGram, xz_bits_per_byte
 from inkling.training.corpus import sources
@@ -16,6 +20,7 @@ from inkling.training.corpus.dedup import Seen, signature
 from inkling.training.corpus.licences import is_permissive, licence_of
 from inkling.training.corpus.scrub import scrub
 from inkling.training.corpus.sources import CorpusError, why_unfit
+from inkling.training.evaluate import bits_per_byte
 from inkling.training.next_line import Case, draw_cases, edit_similarity, judge
 
 
@@ -288,3 +293,19 @@ def test_documents_survive_the_file(tmp_path: Path) -> None:
     document = Document("p", "q", "line\u2028 with\nodd \U0001f600 ends")
     path.write_text(json.dumps(vars(document), ensure_ascii=False) + "\n", encoding="utf-8")
     assert list(read(path)) == [document]
+
+
+@pytest.mark.parametrize("length", [1, 5, 16, 17, 24, 40, 63])
+def test_bits_per_byte_count_each_token_once(length: int, raw_tokenizer: Any) -> None:
+    """A model for which all tokens are equally likely needs log2(vocabulary) bits for each, at any length."""
+
+    vocabulary = raw_tokenizer.get_vocab_size()
+
+    class Indifferent(torch.nn.Embedding):
+        def forward(self, input_ids: torch.Tensor, use_cache: bool = False) -> Any:
+            return SimpleNamespace(logits=torch.zeros(*input_ids.shape, vocabulary))
+
+    text = "(~" * length
+    tokens = len(raw_tokenizer.encode(text, add_special_tokens=False).ids)
+    measured = bits_per_byte(Indifferent(1, 1), raw_tokenizer, [text], context=16)
+    assert measured == pytest.approx(tokens * math.log2(vocabulary) / len(text))
