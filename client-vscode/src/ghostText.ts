@@ -16,8 +16,8 @@ interface Growing {
   readonly version: number;
   readonly position: vscode.Position;
   latest: Result;
-  /** The user sent it away: what still comes is kept, not shown. */
-  hidden: boolean;
+  /** Stops the request. The editor's own token will not do: it is cancelled as soon as the editor comes again. */
+  readonly stop: vscode.CancellationTokenSource;
 }
 
 export class GhostText implements vscode.Disposable, Pick<Middleware, "provideInlineCompletionItems"> {
@@ -26,9 +26,7 @@ export class GhostText implements vscode.Disposable, Pick<Middleware, "provideIn
 
   constructor(private readonly client: () => LanguageClient) {
     this.hide = vscode.commands.registerCommand("inkling.hideSuggestion", () => {
-      if (this.growing) {
-        this.growing.hidden = true;
-      }
+      this.growing?.stop.cancel();
       this.say(false);
       return vscode.commands.executeCommand("editor.action.inlineSuggest.hide");
     });
@@ -43,13 +41,16 @@ export class GhostText implements vscode.Disposable, Pick<Middleware, "provideIn
     if (known?.document === document && known.version === document.version && known.position.isEqual(position) && known.latest) {
       return this.convert(known.latest);
     }
-    const mine: Growing = { document, version: document.version, position, latest: null, hidden: false };
+    known?.stop.cancel();
+    const stop = new vscode.CancellationTokenSource();
+    const mine: Growing = { document, version: document.version, position, latest: null, stop };
     this.growing = mine;
     this.say(true);
     const client = this.client();
     const partialResultToken = `inkling-ghost-${++tokens}`;
     return await new Promise((resolve) => {
       let answered = false;
+      token.onCancellationRequested(() => answered || stop.cancel());
       const answer = (result: Result) => {
         answered = true;
         resolve(this.convert(result));
@@ -68,7 +69,7 @@ export class GhostText implements vscode.Disposable, Pick<Middleware, "provideIn
       const listening = client.onProgress(PARTIAL, partialResultToken, grow);
       const params = { ...client.code2ProtocolConverter.asInlineCompletionParams(document, position, context), partialResultToken };
       client
-        .sendRequest(InlineCompletionRequest.type, params, token)
+        .sendRequest(InlineCompletionRequest.type, params, stop.token)
         .then(grow, () => undefined)
         .finally(() => {
           listening.dispose();
@@ -87,7 +88,7 @@ export class GhostText implements vscode.Disposable, Pick<Middleware, "provideIn
     const editor = vscode.window.activeTextEditor;
     return (
       this.growing === growing &&
-      !growing.hidden &&
+      !growing.stop.token.isCancellationRequested &&
       editor?.document === growing.document &&
       editor.document.version === growing.version &&
       editor.selection.isEmpty &&
