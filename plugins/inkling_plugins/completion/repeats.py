@@ -9,6 +9,10 @@ from inkling_plugins.completion.site import Site
 _SHORTEST = 3
 _LONG = 10
 """Characters of a repeated piece."""
+_TELLING = 12
+"""Characters of a line that code seldom repeats to the letter."""
+_CLOSE = 4
+"""Lines within which it does so only by going round in circles."""
 _NEAR = 0.05
 """Share of characters that may differ between texts that count as the same."""
 
@@ -70,7 +74,18 @@ def stop_at_repetition(text: str, site: Site) -> str | Rejected:
         same = lines[index].strip()
         if len(same) > 2 and same == lines[index - 1].strip() == lines[index - 2].strip():
             return "\n".join(lines[: index - 1])
+    whole = [(site.line_before + lines[0]).strip(), *(line.strip() for line in lines[1:])]
+    for index, line in enumerate(whole):
+        if len(line) >= _TELLING and line in whole[max(0, index - _CLOSE) : index]:
+            return "\n".join(_without_openers(lines[:index]))
     return text
+
+
+def _without_openers(lines: list[str]) -> list[str]:
+    """Drop the last lines while they open a block: what they open was cut."""
+    while len(lines) > 1 and (not lines[-1].strip() or lines[-1].rstrip().endswith((":", "{", "(", "["))):
+        lines = lines[:-1]
+    return lines
 
 
 def _loop_start(text: str) -> int | None:

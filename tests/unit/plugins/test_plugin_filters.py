@@ -192,6 +192,12 @@ def test_drop_echo(document: str, text: str, expected: str) -> None:
     ("text", "expected"),
     [
         ("abc" * 8, "!repetition"),
+        (
+            "load(file)\nif data:\n    data = 1\nelse:\n    load(file)",
+            "load(file)\nif data:\n    data = 1\nelse:\n    load(file)",
+        ),
+        ("data = load(file)\nif data:\n    data = load(file)", "data = load(file)"),
+        ("for key in keys:\n    yield key\n\nfor key in keys:", "for key in keys:\n    yield key"),
         ("x = value, " + "and so on, " * 6, "x = value,"),
         ("a()\nfoo()\nfoo()\nfoo()\nfoo()", "a()\nfoo()"),
         ("a()\na()\nb()", "a()\na()\nb()"),
