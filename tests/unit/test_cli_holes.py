@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inkling.cli.bench import Result, recommend
-from inkling.cli.holes import KINDS, edit_similarity, is_exact, levenshtein, punch, source_files
+from inkling.cli.holes import KINDS, edit_similarity, is_exact, is_right_so_far, levenshtein, punch, source_files
 
 ROOT = Path(__file__).parents[2]
 
@@ -50,6 +50,20 @@ def test_scores(shown: str, expected: str, exact: bool, similarity: float | None
     assert is_exact(shown, expected) is exact
     if similarity is not None:
         assert edit_similarity(shown, expected) == pytest.approx(similarity)
+
+
+@pytest.mark.parametrize(
+    ("shown", "expected", "right"),
+    [
+        ("ab", "abc", True),
+        ("abc ", "abc\nd", True),
+        ("abd", "abc", False),
+        ("abcd", "abc", False),
+        ("ab\nx", "abc", True),
+    ],
+)
+def test_right_so_far(shown: str, expected: str, right: bool) -> None:
+    assert is_right_so_far(shown, expected) is right
 
 
 @given(st.text(max_size=12), st.text(max_size=12), st.text(max_size=12))

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from inkling.cli.holes import KINDS, Hole, edit_similarity, is_exact, punch, source_files
+from inkling.cli.holes import KINDS, Hole, edit_similarity, is_exact, is_right_so_far, punch, source_files
 from inkling.cli.render import ghost_text
 from inkling.cli.session import ServerError, Session
 from inkling.cli.tour import LANGUAGES
@@ -75,6 +75,7 @@ class Result:
     asked: int = 0
     shown: int = 0
     exact: int = 0
+    right: int = 0
     similarity: list[float] = field(default_factory=list)
     first_ms: list[float] = field(default_factory=list)
     reasons: dict[str, int] = field(default_factory=dict)
@@ -82,10 +83,10 @@ class Result:
     error: str = ""
 
     def summary(self) -> dict[str, float]:
-        """Rates over everything asked (`exact`, `similarity`) and over what was shown (`precision`)."""
+        """Rates over everything asked, and over what was shown: `precision` is right as far as shown."""
         return {
             "exact_rate": self.exact / max(1, self.asked),
-            "precision": self.exact / max(1, self.shown),
+            "precision": self.right / max(1, self.shown),
             "edit_similarity": sum(self.similarity) / max(1, self.asked),
             "shown_similarity": statistics.fmean(self.similarity) if self.similarity else 0.0,
             "suppressed_rate": 1 - self.shown / max(1, self.asked),
@@ -140,6 +141,7 @@ async def _ask(session: Session, uri: str, hole: Hole, result: Result, *, warm: 
         return
     result.shown += 1
     result.exact += is_exact(shown, hole.expected)
+    result.right += is_right_so_far(shown, hole.expected)
     result.similarity.append(edit_similarity(shown, hole.expected))
     if warm and first is not None:  # the first request also loads the model
         result.first_ms.append(first * 1000)
@@ -156,7 +158,7 @@ def _print(results: list[Result]) -> None:
     from rich.table import Table
 
     table = Table(box=None, header_style="bold", pad_edge=False)
-    columns = ("model", "quantization", "exact", "precision", "similarity", "suppressed", "first text p50", "memory")
+    columns = ("model", "quantization", "exact", "right so far", "similarity", "suppressed", "first text p50", "memory")
     for name in columns:
         table.add_column(name, justify="left" if name in columns[:2] else "right")
     for result in results:

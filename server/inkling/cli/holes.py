@@ -95,6 +95,11 @@ def is_exact(shown: str, expected: str) -> bool:
     return shown.split("\n", 1)[0].rstrip() == expected.split("\n", 1)[0].rstrip()
 
 
+def is_right_so_far(shown: str, expected: str) -> bool:
+    """The first line is right as far as it goes; a suggestion may stop where the model is unsure."""
+    return expected.split("\n", 1)[0].startswith(shown.split("\n", 1)[0].rstrip())
+
+
 def edit_similarity(shown: str, expected: str) -> float:
     """1 minus the Levenshtein distance over the longer length; 1 is equal, 0 has nothing in common."""
     longest = max(len(shown), len(expected))
