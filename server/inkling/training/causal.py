@@ -52,7 +52,6 @@ def save(model: Any, tokenizer: Any, folder: Path, *, context: int, fim_order: s
     copy.config.max_position_embeddings = context
     if fim_order != "usual":
         copy.config.inkling_fim = fim_order
-    copy.config.inkling_fim = "suffix-first"  # trained in both orders; this one costs fewer bits, and caches better
     copy.generation_config = GenerationConfig(
         do_sample=False,
         max_new_tokens=64,
