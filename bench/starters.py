@@ -38,10 +38,6 @@ from inkling_plugins.completion.copy_source import Copy, find_copy
 ROOT = Path(__file__).parents[1]
 MODEL = STARTER_FOLDER / "code"
 CONTEXT = 1024
-COPY_SURE = 48
-"""Matched characters from which a copy is taken before the model is asked."""
-COPY_BONUS = 0.12
-"""Log-probability a matched character adds to a copy; chosen on packages that are not reported on."""
 
 
 def rows(quick: bool = False) -> list[Row]:
@@ -83,13 +79,10 @@ def _next_line(
     workspace = Workspace(held)
     said = {case: completer.line(case.before) for case in cases}
 
-    def both(case: Case) -> str:
-        return choose(case, workspace.copy(case), completer)
-
     scores = {
         "lm": judge(lambda case: said[case].text, cases),
         "copy": judge(lambda case: _text(workspace.copy(case)), cases),
-        "both": judge(both, cases),
+        "both": judge(lambda case: both(case, workspace.copy(case), said[case].text), cases),
     }
     peers = {
         "same-prefix line": judge(same_prefix, cases),
@@ -109,16 +102,10 @@ def _next_line(
     return [*found, row(title, exact, "share", better="more", peer="all", peer_value=scores["lm"].exact)]
 
 
-def choose(case: Case, copy: Copy | None, completer: GreedyCompleter) -> str:
-    """The copy where its match is long, else whichever of copy and model the model, with a bonus for the match,
-    finds likelier."""
-    if copy is not None and copy.matched >= COPY_SURE:
-        return _text(copy)
-    said = completer.line(case.before)
-    if copy is None:
-        return said.text
-    bonus = COPY_BONUS * copy.matched * copy.votes / copy.places
-    return _text(copy) if completer.chance(case.before, _text(copy)) + bonus > said.logprob else said.text
+def both(case: Case, copy: Copy | None, said: str) -> str:
+    """A copy where there is one, else the model: on other cursors no weighing of match length against the model's
+    own probabilities did better (the model finds what it would not have said itself too unlikely)."""
+    return said if copy is None else _text(copy)
 
 
 class Workspace:

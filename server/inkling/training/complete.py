@@ -53,15 +53,6 @@ class GreedyCompleter:
             return self._decode([prefix, suffix, *tail, middle, *head], one_line=True)
         return self._decode([prefix, *head, suffix, *tail, middle], one_line=True)
 
-    @torch.inference_mode()
-    def chance(self, before: str, text: str) -> float:
-        """The log-probability (natural) of the line ``text`` and its end after ``before``."""
-        said: list[int] = self.tokenizer.encode(text + "\n", add_special_tokens=False).ids
-        head = self._tail(before, self.window)
-        ids = torch.tensor([head + said])
-        logits = self.model(input_ids=ids, use_cache=False, logits_to_keep=len(said) + 1).logits[0, :-1]
-        return float(logits.float().log_softmax(-1).gather(1, ids[0, len(head) :, None]).sum())
-
     def _tail(self, text: str, room: int) -> list[int]:
         ids: list[int] = self.tokenizer.encode(text[-8 * room :], add_special_tokens=False).ids
         return [self.end, *ids] if len(ids) < room and len(text) <= 8 * room else ids[-room:]
