@@ -38,7 +38,7 @@ def main() -> int:
     if args.in_process:
         print(MARK + json.dumps(measure(args.areas[0], args.quick)))
         return 0
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 140)
     rows: list[Row] = []
     failed: list[str] = []
     for area in args.areas:
