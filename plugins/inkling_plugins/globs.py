@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
+
+from inkling.api import uri_path
 
 if TYPE_CHECKING:
     from pathspec import PathSpec
 
 
-def path_of(uri: str) -> str:
-    """The document's path without its root; of a URI that is not a file's, the path part."""
-    return unquote(urlsplit(uri).path).lstrip("/")
-
-
 def matches(uri: str, globs: tuple[str, ...]) -> bool:
     """True when any of `globs` matches; a later `!glob` takes a match back."""
-    return bool(globs) and _spec(globs).match_file(path_of(uri))
+    return bool(globs) and _spec(globs).match_file(uri_path(uri))
 
 
 @lru_cache(maxsize=64)

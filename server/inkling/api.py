@@ -42,6 +42,7 @@ from inkling.text.segments import Segment, SegmentKind, block_at, segments, sent
 from inkling.text.snapshot import Snapshot
 from inkling.text.syntax import Scope, scope_at
 from inkling.text.token_span import TokenSpan
+from inkling.text.uri import uri_path
 
 API_VERSION = 1
 """Grows when a plugin written for the previous number could break."""
@@ -175,7 +176,7 @@ class Editor(Protocol):
         ...
 
     def documents(self) -> Sequence[Snapshot]:
-        """The other open documents, most recently used first."""
+        """All open documents that plugins may see, most recently used first; the one asked about is among them."""
         ...
 
 
@@ -282,5 +283,5 @@ __all__ = [
     "Engine", "Entity", "Fill", "GenerateRequest", "GhostText", "Hover", "InklingError", "Label", "Nothing", "Plugin",
     "Position", "Priority", "Progress", "Range", "Scope", "Segment", "SegmentKind", "Severity", "Snapshot", "Summary",
     "Surface", "Task", "TokenSpan", "Tokens", "block_at", "code_actions", "code_lenses", "command", "diagnostics",
-    "hover", "inline_completion", "resolver", "scope_at", "segments", "sentences",
+    "hover", "inline_completion", "resolver", "scope_at", "segments", "sentences", "uri_path",
 ]  # fmt: skip

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from inkling.api import ContextFile, Position, Snapshot
+from inkling.api import ContextFile, Position, Snapshot, uri_path
 from inkling_plugins.completion.context_ring import LINES, ContextRing, RingChunk, chunk_of
 from inkling_plugins.completion.copy_source import Copy, find_copy
-from inkling_plugins.globs import path_of
 
 _COPY_WINDOW = 200_000
 _CONTEXT_CHARACTERS = 8_000
@@ -46,7 +45,7 @@ class Surroundings:
     def context(self, uri: str, window: str, most: int) -> tuple[ContextFile, ...]:
         """At most `most` chunks for a cursor in `uri` behind the text `window`, in an order that changes seldom."""
         chunks = self._ring.select(uri, window, _CONTEXT_CHARACTERS)[-most:] if most else []
-        return tuple(ContextFile(path_of(chunk.uri).rpartition("/")[2], chunk.text) for chunk in chunks)
+        return tuple(ContextFile(uri_path(chunk.uri).rpartition("/")[2], chunk.text) for chunk in chunks)
 
 
 def _chunk_at(snapshot: Snapshot, line: int) -> RingChunk | None:

@@ -2,8 +2,9 @@
 
 Layers: the user's file < the workspace's files < what the client sends, in `initializationOptions`, in reply to
 `workspace/configuration` or with `didChangeConfiguration`: the tables of inkling.toml under the section `inkling`.
-The option `workspaceTrusted` (and the notification `inkling/trustChanged`) lifts the restrictions on the workspace's
-own files; without it a workspace is not trusted.
+The option `workspaceTrusted` of `initializationOptions` (and the notification `inkling/trustChanged`) lifts the
+restrictions on the workspace's own files; without it a workspace is not trusted. It is the editor's word, not a
+setting: in a reply or a change, which may come out of the workspace's own editor settings, it says nothing.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any, TypeVar
 
 from inkling.engine.settings import EngineSettings
 from inkling.settings import Loaded, Problem, ServerSettings, Source, load, read_source, user_file, workspace_files
+from inkling.text.uri import uri_path
 
 T = TypeVar("T")
 
@@ -37,12 +39,15 @@ class Configuration:
         self._told: set[tuple[str, str, str]] = set()
 
     def set_client(self, data: Any) -> None:
-        """Take what the client sent; anything but an object counts as nothing."""
+        """Take what the client sent; anything but an object counts as nothing, and so does a word about trust."""
         settings = dict(data) if isinstance(data, Mapping) else {}
-        trusted = settings.pop("workspaceTrusted", None)
-        if isinstance(trusted, bool):
-            self.trusted = trusted
+        settings.pop("workspaceTrusted", None)
         self.client = settings
+
+    def set_initial(self, options: Any) -> None:
+        """Take `initializationOptions`, which alone among the settings may say that the workspace is trusted."""
+        self.set_client(options)
+        self.trusted = isinstance(options, Mapping) and options.get("workspaceTrusted") is True
 
     def read_user_file(self) -> None:
         """Read the user's file alone: it is small, and says which plugins may load."""
@@ -119,10 +124,8 @@ class Exclusion:
         return self._known[uri]
 
     def _matches(self, uri: str) -> bool:
-        from urllib.parse import unquote, urlsplit
-
         if self._match is None:
             import pathspec
 
             self._match = pathspec.GitIgnoreSpec.from_lines(self._patterns).match_file
-        return bool(self._match(unquote(urlsplit(uri).path).lstrip("/")))
+        return bool(self._match(uri_path(uri)))

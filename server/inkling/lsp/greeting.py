@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from inkling import __version__
@@ -23,6 +22,7 @@ from inkling.lsp.transport import Transport
 from inkling.lsp.watch import Watch
 from inkling.lsp.wire import Deframer, Frame, Junk, frame
 from inkling.plugins import Entry, Host
+from inkling.text.uri import split_uri
 
 COMMAND_PREFIX = "inkling."
 APPLY_ACTION = "inkling.applyAction"
@@ -66,7 +66,7 @@ def greet(params: Any, points: Iterable[EntryPoint] | None = None) -> Greeting:
     watch = Watch()
     watch.parent(client.process_id)
     configuration = Configuration()
-    configuration.set_client(params.get("initializationOptions"))
+    configuration.set_initial(params.get("initializationOptions"))
     configuration.roots = roots(params)
     configuration.read_user_file()
     host = Host(EarlyListener())
@@ -121,10 +121,12 @@ def roots(params: Mapping[str, Any]) -> list[Path]:
 
 def local_path(uri: Any) -> Path | None:
     """The file that a URI names, if it names one of this machine."""
-    if not isinstance(uri, str) or (parts := urlsplit(uri)).scheme != "file":
+    if not isinstance(uri, str):
         return None
-    path = f"//{parts.netloc}{parts.path}" if parts.netloc not in ("", "localhost") else parts.path
-    return Path(url2pathname(path))
+    scheme, authority, path = split_uri(uri)
+    if scheme != "file":
+        return None
+    return Path(url2pathname(path if authority in ("", "localhost") else f"//{authority}{path}"))
 
 
 async def answer_first(

@@ -1,0 +1,22 @@
+"""The parts of a document's URI, whatever a client has made it of."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import unquote
+
+_URI = re.compile(r"(?:([^:/?#]+):)?(?://([^/?#]*))?([^?#]*)")
+"""RFC 3986, appendix B. It matches every string; `urlsplit` refuses some, such as one with a `[` for a host."""
+
+
+def split_uri(uri: str) -> tuple[str, str, str]:
+    """(scheme in lower case, authority, path), the path still percent-encoded; what is missing is empty."""
+    match = _URI.match(uri)
+    assert match is not None
+    scheme, authority, path = match.groups(default="")
+    return scheme.lower(), authority, path
+
+
+def uri_path(uri: str) -> str:
+    """The document's path without its root, decoded: what globs are matched against. Never raises."""
+    return unquote(split_uri(uri)[2]).lstrip("/")
