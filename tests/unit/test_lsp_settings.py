@@ -105,6 +105,29 @@ async def test_23_trust_that_is_granted_later(tmp_path: Path) -> None:
         await editor.until(lambda: session.host.entries[0].ready)
 
 
+async def test_no_setting_grants_trust(tmp_path: Path) -> None:
+    """A reply and a change can come out of the workspace's own editor settings; the options are the editor's word."""
+    sly = QUIET | {"workspaceTrusted": True, "words": {"bad": "sly"}}
+    async with session_with("words=Words") as (editor, session):
+        editor.settings = sly
+        await editor.initialize(tmp_path)
+        await editor.until(lambda: bad_word(session) == "sly")
+        assert session.configuration.trusted is False
+        pushed = sly | {"words": {"bad": "pushed"}}
+        editor.notify("workspace/didChangeConfiguration", {"settings": {"inkling": pushed}})
+        await editor.until(lambda: bad_word(session) == "pushed")
+        assert session.configuration.trusted is False
+        assert editor.messages == []
+
+
+async def test_trust_that_was_granted_survives_a_change_of_settings(tmp_path: Path) -> None:
+    async with session_with("words=Words") as (editor, session):
+        editor.settings = QUIET | {"words": {"bad": "later"}}
+        await editor.initialize(tmp_path, initializationOptions=QUIET | {"workspaceTrusted": True})
+        await editor.until(lambda: bad_word(session) == "later")
+        assert session.configuration.trusted is True
+
+
 async def test_a_plugin_that_is_switched_off_is_not_imported_until_it_is_switched_on(user_file: Path) -> None:
     user_file.write_text('[server]\ndisabled_plugins = ["words"]\nstart_engine = false\n')
     async with session_with("words=Words") as (editor, session):

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 Json = Any
-SERVER = (sys.executable, "-m", "inkling", "lsp", "--stdio")
+SERVER = (sys.executable, "-P", "-m", "inkling", "lsp", "--stdio")
+"""`-P`: an `inkling.py` in the folder that one happens to be in must not run."""
 
 CAPABILITIES: dict[str, Json] = {
     "general": {"positionEncodings": ["utf-32", "utf-16"]},
