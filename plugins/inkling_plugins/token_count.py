@@ -30,8 +30,7 @@ from inkling_plugins.globs import matches
 
 _LARGE = 2_000
 """Characters from which a document is parsed off the event loop."""
-_LINE_START = r"(?:\A|(?<=[\r\n]))"
-_PROMPT_BLOCK = re.compile(_LINE_START + r"(?P<fence>`{3,}|~{3,})[ \t]*prompt\b[^\r\n]*(?:\r\n|\r|\n)")
+_FENCE = re.compile(r"(?:\A|(?<=[\r\n]))(?P<fence>`{3,}|~{3,})(?P<info>[^\r\n]*)(?:\r\n|\r|\n|\Z)")
 
 
 class TokenCount(Plugin):
@@ -112,7 +111,7 @@ class TokenCount(Plugin):
             if count > budget[1]:
                 yield _over(snapshot.line_range(0), "This document", count, budget[1], settings.model)
         if settings.block_budget:
-            for start, end in _prompt_blocks(snapshot.text):
+            for start, end in await self._prompts(snapshot):
                 count = await self._count(snapshot.slice(start, end))
                 if count > settings.block_budget:
                     place = snapshot.line_range(max(0, snapshot.position(start).line - 1))
@@ -146,15 +145,23 @@ class TokenCount(Plugin):
             return block_at(snapshot, position)
         return await asyncio.to_thread(block_at, snapshot, position)
 
+    async def _prompts(self, snapshot: Snapshot) -> list[tuple[int, int]]:
+        if len(snapshot) < _LARGE:
+            return _prompt_blocks(snapshot)
+        return await asyncio.to_thread(_prompt_blocks, snapshot)
 
-def _prompt_blocks(text: str) -> list[tuple[int, int]]:
-    """The spans of what stands between the fences of ```` ```prompt ```` blocks."""
-    spans = []
-    for opening in _PROMPT_BLOCK.finditer(text):
-        fence = _LINE_START + re.escape(opening["fence"]) + r"[`~]*[ \t]*(?=[\r\n]|\Z)"
-        closing = re.compile(fence).search(text, opening.end())
-        spans.append((opening.end(), closing.start() if closing else len(text)))
-    return spans
+
+def _prompt_blocks(snapshot: Snapshot) -> list[tuple[int, int]]:
+    """The spans of what stands between the fences of ```` ```prompt ```` blocks; they do not overlap."""
+    text, spans = snapshot.text, []
+    opening: re.Match[str] | None = None
+    for fence in _FENCE.finditer(text):
+        if opening is None:
+            opening = fence if re.match(r"[ \t]*prompt\b", fence["info"]) else None
+        elif fence["fence"].startswith(opening["fence"]) and not fence["info"].strip(" \t"):
+            spans.append((opening.end(), fence.start()))
+            opening = None
+    return spans if opening is None else [*spans, (opening.end(), len(text))]
 
 
 def _over(range: Range, what: str, count: int, budget: int, model: str) -> Diagnostic:

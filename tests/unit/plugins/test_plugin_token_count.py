@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
 
 from inkling.api import InklingError, Position, Range, Severity, Snapshot
+from inkling_plugins import token_count
 from inkling_plugins.token_count import TokenCount
 
 
@@ -83,6 +85,11 @@ async def test_lens(started: Any, words: int, uri: str, settings: dict[str, Any]
         ("```prompt\r\none two three\r\n```\r\n", "file:///a.md", {"block_budget": 2}, [(0, 3, 2)]),
         ("a\r```prompt\rone two three\r```\rfour", "file:///a.md", {"block_budget": 2}, [(1, 3, 2)]),
         ("```prompt\none two three", "file:///a.md", {"block_budget": 2}, [(0, 3, 2)]),
+        # fences inside an open block are its text, however many: each character is counted once
+        ("```prompt\n" * 3 + "one two three", "file:///a.md", {"block_budget": 2}, [(0, 5, 2)]),
+        ("~~~prompt\none\n```prompt\ntwo\n```\n~~~\n", "file:///a.md", {"block_budget": 2}, [(0, 4, 2)]),
+        ("~~~prompt\none\n~~~~ \n```prompt\na b c\n```", "file:///a.md", {"block_budget": 2}, [(3, 3, 2)]),
+        ("```prompt\none two three", "file:///a.md", {"block_budget": 5}, []),
     ],
 )
 async def test_budgets(started: Any, text: str, uri: str, settings: dict[str, Any], expected: Any) -> None:
@@ -109,6 +116,18 @@ async def test_the_command_counts_the_selection(started: Any, selection: Range |
 async def test_without_a_document_the_command_says_so(started: Any) -> None:
     with pytest.raises(InklingError, match="no document"):
         await (await started(TokenCount)).count(None, None)
+
+
+async def test_a_large_document_is_scanned_off_the_event_loop(started: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    scan, threads = token_count._prompt_blocks, []
+    monkeypatch.setattr(
+        token_count, "_prompt_blocks", lambda document: threads.append(threading.current_thread()) or scan(document)
+    )
+    plugin = await started(TokenCount, block_budget=2)
+    for words, on_loop in ((3, True), (3_000, False)):
+        (found,) = [item async for item in plugin.budgets(snapshot("```prompt\n" + "w " * words, "file:///a.md"))]
+        assert found.data["tokens"] == words
+        assert (threads.pop() is threading.current_thread()) is on_loop
 
 
 async def test_a_budget_warning_says_by_how_much(started: Any) -> None:
