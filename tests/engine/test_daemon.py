@@ -10,6 +10,7 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
 import time
 from contextlib import aclosing, suppress
 from dataclasses import replace
@@ -20,6 +21,7 @@ import pytest
 
 from inkling.engine import daemon, runtime
 from inkling.engine.client import EngineClient, EngineSettings
+from inkling.engine.link import EngineLink
 from inkling.engine.protocol import EngineEvent, GenerateRequest
 from inkling.engine.runtime import Info, Place, is_running, place, private_folder, read_info
 from inkling.errors import InklingError
@@ -570,3 +572,38 @@ def test_an_info_file_outlives_no_process(tmp_path) -> None:
     for text in ("", "[]", "{", '{"pid": 1}'):
         (tmp_path / "x.json").write_text(text)
         assert read_info(tmp_path / "x.json") is None
+
+
+async def test_closing_while_joining_leaves_no_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, gone = asyncio.Event(), asyncio.Event()
+
+    async def never_answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        asked.set()
+        assert await reader.read() == b""
+        gone.set()
+        writer.close()
+
+    path = str(tmp_path / "s")
+    monkeypatch.setattr(daemon, "said", lambda where: Info("x", os.getpid(), 0.0, socket=path))
+    before = asyncio.all_tasks()
+    async with await asyncio.start_unix_server(never_answer, path):
+        link = EngineLink(QUICK)
+        joining = asyncio.create_task(link.join())
+        await asyncio.wait_for(asked.wait(), 10)
+        await link.close()
+        await asyncio.wait_for(gone.wait(), 10)
+        with pytest.raises(InklingError, match="closed"):
+            await joining
+        await until(lambda: asyncio.all_tasks() == before)
+
+
+async def test_the_engines_place_is_found_beside_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its name holds the newest change of the engine's code, for which many files are looked at."""
+    seen = []
+    monkeypatch.setattr(runtime, "_code_stamp", lambda: seen.append(threading.current_thread()) or 1)
+    client = EngineClient(QUICK)
+    with pytest.raises(InklingError):
+        await client.status()
+    await client.close()
+    assert seen and threading.main_thread() not in seen

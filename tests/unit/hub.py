@@ -19,13 +19,14 @@ class Hub:
     """Repositories by id, each file name → content. `requests` are the paths asked for, `tokens` what came as proof.
 
     `gated` ids answer 403; a name in `cut` breaks off after half its bytes, once; one in `damaged` comes with other
-    bytes than were published.
+    bytes than were published. `commit` is what the branch `main` is at.
     """
 
     repositories: dict[str, dict[str, bytes]]
     gated: set[str] = field(default_factory=set)
     cut: set[str] = field(default_factory=set)
     damaged: set[str] = field(default_factory=set)
+    commit: str = COMMIT
     requests: list[str] = field(default_factory=list)
     tokens: set[str] = field(default_factory=set)
     url: str = ""
@@ -69,7 +70,7 @@ def serve(hub: Hub) -> Iterator[Hub]:
             elif parts[:2] == ["api", "models"]:
                 self.describe("/".join(parts[2:4]), parts[5] if len(parts) > 5 else "main")
             elif len(parts) >= 5 and parts[2] == "resolve":
-                self.file("/".join(parts[:2]), "/".join(parts[4:]), body)
+                self.file("/".join(parts[:2]), parts[3], "/".join(parts[4:]), body)
             else:
                 self.fail(404, "EntryNotFound")
 
@@ -78,12 +79,20 @@ def serve(hub: Hub) -> Iterator[Hub]:
                 self.fail(403, "GatedRepo")
             elif repo not in hub.repositories:
                 self.fail(401, "RepoNotFound")
-            elif revision not in ("main", COMMIT):
+            elif revision not in ("main", COMMIT, hub.commit):
                 self.fail(404, "RevisionNotFound")
             else:
                 files = [self.entry(name, content) for name, content in hub.repositories[repo].items()]
                 card = {"license": "apache-2.0"}
-                self.send_json({"id": repo, "sha": COMMIT, "siblings": files, "cardData": card, "tags": []})
+                self.send_json(
+                    {
+                        "id": repo,
+                        "sha": hub.commit if revision == "main" else revision,
+                        "siblings": files,
+                        "cardData": card,
+                        "tags": [],
+                    }
+                )
 
         @staticmethod
         def entry(name: str, content: bytes) -> dict[str, object]:
@@ -99,7 +108,7 @@ def serve(hub: Hub) -> Iterator[Hub]:
                 found["lfs"] = {"oid": etag(name, content), "size": len(content), "pointerSize": 130}
             return found
 
-        def file(self, repo: str, name: str, body: bool) -> None:
+        def file(self, repo: str, revision: str, name: str, body: bool) -> None:
             content = hub.repositories.get(repo, {}).get(name)
             if content is None:
                 self.fail(404, "EntryNotFound")
@@ -108,7 +117,7 @@ def serve(hub: Hub) -> Iterator[Hub]:
             if (wanted := self.headers.get("Range")) and body:
                 start = int(wanted.removeprefix("bytes=").split("-")[0])
             self.send_response(206 if start else 200)
-            self.send_header("X-Repo-Commit", COMMIT)
+            self.send_header("X-Repo-Commit", hub.commit if revision == "main" else revision)
             self.send_header("ETag", f'"{etag(name, content)}"')
             self.send_header("Accept-Ranges", "bytes")
             self.send_header("Content-Length", str(len(content) - start))

@@ -154,7 +154,7 @@ def test_unknown_ids_say_how_to_get_the_model(hub: Path) -> None:
         (None, {}, "weights-missing", "no config.json"),
         (None, {"adapter_config__json": "{}"}, "weights-missing", "PEFT adapter"),
         (BERT, {}, "weights-missing", "no model.safetensors"),
-        (BERT, {"x__gguf": b"GGUF"}, "weights-missing", "llama.cpp"),
+        (BERT, {"x__gguf": b"GGUF"}, "weights-missing", "GGUF"),
         (BERT, {"pytorch_model__bin": b"\x80\x02"}, "pickle-only", "pytorch_model.bin"),
         (BERT, {"model__safetensors__index__json": '{"weight_map": {"a": "a.safetensors", "b": "b.safetensors"}}',
                 "a__safetensors": b""}, "weights-missing", "lacks 1 of its 2 weight files: b.safetensors"),

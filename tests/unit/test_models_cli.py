@@ -82,6 +82,15 @@ def test_pulling_again_fetches_nothing(hub: Hub, capsys: Any) -> None:
     assert hub.fetched("model.safetensors") == 2
 
 
+@pytest.mark.parametrize("model", ["org/good", "org/good@main"])
+def test_what_was_consented_to_is_fetched_though_the_branch_moved(model: str, hub: Hub) -> None:
+    planned = pull.plan(model)
+    hub.commit = "f" * 40
+    pull.fetch(planned, quiet=True)
+    assert planned.commit == COMMIT
+    assert catalog.resolve(model).path.name == COMMIT
+
+
 def test_an_interrupted_download_goes_on(hub: Hub, capsys: Any) -> None:
     hub.cut.add("model.safetensors")
     first = run(capsys, "pull", "org/good", "--yes")

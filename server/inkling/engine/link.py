@@ -57,8 +57,9 @@ class EngineLink:
         self._pause_s = 0.0
         self._closed = False
 
-    def _place(self) -> Place:
-        return place(self._settings, private_to=self._private_to)
+    async def _place(self) -> Place:
+        # It looks at every file of the engine's code and at folders: not on the event loop.
+        return await asyncio.to_thread(place, self._settings, private_to=self._private_to)
 
     # Joining
 
@@ -90,7 +91,7 @@ class EngineLink:
         await asyncio.sleep(self._pause_s)
         await _import_http()
         try:
-            where = self._place()
+            where = await self._place()
             info = daemon.said(where)
             for attempt in range(_JOIN_ATTEMPTS):
                 if info is not None and (held := await self._hold(info)) is not None:
@@ -110,7 +111,13 @@ class EngineLink:
         held.http.headers[CLIENT_HEADER] = self._id
         leased: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         held.lease = asyncio.create_task(self._keep_lease(held, leased))
-        await asyncio.wait({leased, held.lease}, return_when=asyncio.FIRST_COMPLETED)
+        try:
+            await asyncio.wait({leased, held.lease}, return_when=asyncio.FIRST_COMPLETED)
+        except BaseException:  # closed while joining: nobody else knows of the lease yet
+            held.lease.cancel()
+            await asyncio.gather(held.lease, return_exceptions=True)
+            await held.http.aclose()
+            raise
         if not leased.done():
             await held.http.aclose()
             return None
@@ -219,7 +226,7 @@ class EngineLink:
         await _import_http()
         import httpx2
 
-        info = self._held.info if self._held is not None else await daemon.find(self._place())
+        info = self._held.info if self._held is not None else await daemon.find(await self._place())
         if info is None:
             if self._joining is not None and not self._joining.done():
                 raise InklingError("engine-starting", "The engine is starting.", "Ask again in a moment.")
@@ -245,7 +252,7 @@ class EngineLink:
             if self._held is None and not self._closed:
                 with suppress(InklingError):
                     await _import_http()
-                    if await daemon.find(self._place()) is not None:
+                    if await daemon.find(await self._place()) is not None:
                         await self.join()
             while not self._closed and (event := await listener.get()) is not None:
                 yield event
@@ -256,7 +263,7 @@ class EngineLink:
         """Stop the engine, for all windows that share it, and start a fresh one."""
         await _import_http()
         held = self._held
-        await daemon.stop(self._place())
+        await daemon.stop(await self._place())
         if held is not None and held.lease is not None:
             await asyncio.wait({held.lease}, timeout=_CONNECT_S)
         self._crashes.reset()

@@ -3,7 +3,7 @@
 A repository that someone opens must not choose what runs or what is reached on their machine. A settings field says
 so by its metadata:
 
-* `scope: machine`: plugins, engine address, interpreter. From the user's own file, the client, or a trusted workspace.
+* `scope: machine`: plugins, the engine's options. From the user's own file, the client, or a trusted workspace.
 * `scope: model`: a model id. An untrusted workspace may name a starter model, a hub model that is already in the
   user's cache, or one that the user's own settings allow (`server.models`); not a folder, and nothing to fetch.
 

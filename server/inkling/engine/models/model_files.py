@@ -146,7 +146,7 @@ def _find_weights(folder: Path, name: str) -> tuple[Path, ...]:
     raise InklingError(
         "weights-missing",
         f"{name} has no model.safetensors in {folder}.",
-        "It is a GGUF model: serve it with llama.cpp and name that server as the engine."
+        "It is a GGUF model: choose one with safetensors; many are published in that form too."
         if gguf
         else f"Run `inkling models pull {name}`, or name another model.",
     )

@@ -96,14 +96,23 @@ def fetch(chosen: Plan, *, use_token: bool = False, force: bool = False, quiet: 
         (disable_progress_bars if quiet else enable_progress_bars)()
         snapshot_download(
             repo,
-            revision=revision,
+            revision=chosen.commit,  # what was consented to, even if the branch has moved since
             cache_dir=hub_cache.cache_folder(),
             endpoint=chosen.endpoint,
             allow_patterns=list(chosen.files),
             token=use_token,
             force_download=force,
         )
+        _point(repo, revision, chosen.commit)
     return verify(chosen.id)
+
+
+def _point(repo: str, revision: str, commit: str) -> None:
+    """Have the branch or tag name the commit in the cache, which the hub's library does only when asked for it."""
+    if revision != commit:
+        path = hub_cache.repository_folder(repo) / "refs" / revision
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(commit, "ascii")
 
 
 def _endpoint(given: str | None) -> str:
@@ -129,7 +138,7 @@ def _check_weights(model_id: str, sizes: dict[str, int], files: dict[str, int]) 
     raise InklingError(
         "weights-missing",
         f"{model_id} has no model.safetensors (its files: {', '.join(kinds) or 'none'}).",
-        "Choose a transformers model; a GGUF model can be served by llama.cpp and named as the engine.",
+        "Choose a transformers model with safetensors; many GGUF models are published in that form too.",
     )
 
 
