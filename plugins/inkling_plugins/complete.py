@@ -27,7 +27,6 @@ from inkling.api import (
     inline_completion,
 )
 from inkling_plugins.completion.debounce import Debounce, rate_at
-from inkling_plugins.completion.exclude import exclusion
 from inkling_plugins.completion.ghost_cache import Ghost, GhostCache, Place
 from inkling_plugins.completion.maker import Maker
 from inkling_plugins.completion.present import LOW_CONFIDENCE, Manners, Shown, chance, first_line_end, present
@@ -36,6 +35,7 @@ from inkling_plugins.completion.reasons import NOTICES, Rejected, detail
 from inkling_plugins.completion.repeats import drop_typed_ending, stop_at_repetition
 from inkling_plugins.completion.settings import CompleteSettings
 from inkling_plugins.completion.site import rejects_middle
+from inkling_plugins.globs import matches
 
 _CANCELLED_LINGER_S = 0.25
 """How long a stream outlives its cancelled request: the next keystroke's request comes within this time."""
@@ -124,9 +124,8 @@ class Complete(Plugin):
         """Stream text into the document at the end of `range`, until the model ends, is cancelled or the user types."""
         if snapshot is None or range is None:
             raise InklingError("no-document", "There is no document to write into.", "Run this from an editor.")
-        reason = exclusion(snapshot.uri, self.settings.exclude)
-        if reason is not None:
-            raise InklingError(reason, detail(reason))
+        if matches(snapshot.uri, self.settings.exclude):
+            raise InklingError("excluded", detail("excluded"))
         settings, site = self.settings, place_at(snapshot, range.end, "").site
         request = self._maker.request(snapshot, range.end, settings, lines=True)
         request = replace(
@@ -152,7 +151,7 @@ class Complete(Plugin):
             return "disabled"
         if not settings.languages.get(snapshot.language, settings.languages.get("*", True)):
             return "language-off"
-        return exclusion(snapshot.uri, settings.exclude)
+        return "excluded" if matches(snapshot.uri, settings.exclude) else None
 
     def _wait_s(self, place: Place, settings: CompleteSettings) -> float:
         """How long to wait at `place`; a cursor that has jumped is not typing, and waits the least."""
@@ -216,8 +215,8 @@ class Complete(Plugin):
             ghost.release(linger)
 
     def _others(self) -> list[Snapshot]:
-        """The other open documents, without those that no model may see."""
-        return [other for other in self.editor.documents() if exclusion(other.uri, self.settings.exclude) is None]
+        """The open documents, without those that the user keeps from completion."""
+        return [other for other in self.editor.documents() if not matches(other.uri, self.settings.exclude)]
 
 
 def _or_copy(view: Shown | Rejected | None, ghost: Ghost, manners: Manners) -> Shown | Rejected | None:

@@ -335,6 +335,31 @@ def test_a_workspace_cannot_show_the_users_secret_files() -> None:
     assert not hidden.match_file("src/environment.py")
 
 
+@pytest.mark.parametrize(
+    ("path", "hidden"),
+    [
+        ("a/.env", True),
+        ("a/prod.tfvars", True),
+        ("a/terraform.tfstate", True),
+        ("a/terraform.tfstate.backup", True),
+        ("a/passwords.kdbx", True),
+        ("home/me/.ssh/config", True),
+        ("home/me/.aws/credentials", True),
+        ("home/me/.kube/config", True),
+        ("home/me/.docker/config.json", True),
+        ("a/gcp-credentials-prod.json", True),
+        ("a/secrets.yaml", True),
+        ("a/environment.py", False),
+        ("a/keys.py", False),
+        ("a/config.json", False),
+    ],
+)
+def test_files_that_hold_secrets_are_kept_from_every_plugin(path: str, hidden: bool) -> None:
+    import pathspec
+
+    assert pathspec.GitIgnoreSpec.from_lines(ServerSettings().hidden_files).match_file(path) is hidden
+
+
 def test_the_table_and_the_schema_tell_every_setting() -> None:
     table = markdown_table({"demo": Table})
     for key in ("server.log_level", "server.timeouts.hover", "demo.inner.depth", "demo.rule"):

@@ -6,26 +6,13 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 SECRET_FILES = (
-    "**/.env",
-    "**/.env.*",
-    "**/*.pem",
-    "**/*.key",
-    "**/*.p12",
-    "**/*.pfx",
-    "**/*.keystore",
-    "**/id_rsa*",
-    "**/id_dsa*",
-    "**/id_ecdsa*",
-    "**/id_ed25519*",
-    "**/.netrc",
-    "**/.npmrc",
-    "**/.pypirc",
-    "**/.git-credentials",
-    "**/.aws/credentials",
-    "**/.kube/config",
-    "**/*credentials*.json",
-    "**/secrets.*",
-)
+    ".env", ".env.*", "*.env", ".envrc", "*.pem", "*.key", "*.p12", "*.pfx", "*.jks", "*.keystore", "*.kdbx", "*.asc",
+    "*.gpg", "id_rsa*", "id_dsa*", "id_ecdsa*", "id_ed25519*", ".netrc", "_netrc", ".npmrc", ".pypirc", ".pgpass",
+    ".my.cnf", ".htpasswd", ".git-credentials", "credentials", "credentials.*", "*credentials*.json",
+    "service-account*.json", "secret.*", "secrets.*", "*.secret", "*.secrets", "*.tfvars", "*.tfstate", "*.tfstate.*",
+    ".ssh/", ".aws/", ".gnupg/", "**/.kube/config", "**/.docker/config.json",
+)  # fmt: skip
+"""In gitignore's terms: a name without a slash means a file or folder anywhere."""
 
 
 @dataclass(frozen=True)

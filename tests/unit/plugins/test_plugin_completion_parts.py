@@ -10,9 +10,9 @@ from inkling.api import Position, Snapshot
 from inkling_plugins.completion.context_ring import ContextRing, RingChunk, chunk_of, similarity, words_of
 from inkling_plugins.completion.copy_source import KEY, LONGEST, Copy, find_copy
 from inkling_plugins.completion.debounce import Debounce, rate_at
-from inkling_plugins.completion.exclude import exclusion
 from inkling_plugins.completion.prompt import place_at, prompt_windows
 from inkling_plugins.completion.surroundings import Surroundings
+from inkling_plugins.globs import matches
 
 # -- copies
 
@@ -265,22 +265,14 @@ def test_the_model_sees_one_kind_of_line_end(eol: str) -> None:
 @pytest.mark.parametrize(
     ("uri", "expected"),
     [
-        ("file:///a/.env", "secret-file"),
-        ("file:///a/.env.local", "secret-file"),
-        ("file:///a/.env.example", None),
-        ("file:///a/id_rsa", "secret-file"),
-        ("file:///a/id_rsa.pub", None),
-        ("file:///home/me/.ssh/config", "secret-file"),
-        ("file:///a/prod.tfvars", "secret-file"),
-        ("file:///a/key%2Epem", "secret-file"),
-        ("file:///a/environment.py", None),
-        ("file:///a/vendor/x.py", "excluded"),
-        ("file:///a/x.min.js", "excluded"),
-        ("untitled:Untitled-1", None),
+        ("file:///a/environment.py", False),
+        ("file:///a/vendor/x.py", True),
+        ("file:///a/x%2Emin.js", True),
+        ("untitled:Untitled-1", False),
     ],
 )
-def test_exclusion(uri: str, expected: str | None) -> None:
-    assert exclusion(uri, ("vendor/", "*.min.js")) == expected
+def test_excluded_by_setting(uri: str, expected: bool) -> None:
+    assert matches(uri, ("vendor/", "*.min.js")) is expected
 
 
 # -- surroundings
