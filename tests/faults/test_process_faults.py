@@ -126,6 +126,27 @@ async def test_a_client_that_stops_reading(tmp_path: Path) -> None:
         assert {editor.replies[identifier][0]["result"] for identifier in asked} == {"x" * 100_000}
 
 
+async def test_a_client_that_does_not_read_stderr(tmp_path: Path) -> None:
+    """The log loses lines and says how many; the session goes on, and ends as ever."""
+    async with server_process(tmp_path, "words=Words", arguments=["--log-file", "/dev/stderr"]) as (editor, process):
+        await editor.initialize()
+        editor.open(URI, "some words")
+        process._transport.get_pipe_transport(2).pause_reading()  # type: ignore[attr-defined]
+        for _ in range(20):
+            text = {"command": "inkling.text", "arguments": [{"uri": URI}]}
+            asked = [editor.request("workspace/executeCommand", text) for _ in range(100)]
+            for identifier in asked:
+                assert await editor.result(identifier) == "some words"
+        process._transport.get_pipe_transport(2).resume_reading()  # type: ignore[attr-defined]
+        await editor.ask("shutdown")
+        editor.notify("exit")
+        assert process.stderr is not None
+        logged = await asyncio.wait_for(process.stderr.read(), 60)
+        assert await asyncio.wait_for(process.wait(), 60) == 0
+    assert sum(int(count) for count in re.findall(rb"log-dropped count=(\d+)\n", logged)) > 0
+    assert b" info request id=2 " in logged
+
+
 async def test_25_a_full_disk_and_a_read_only_home(tmp_path: Path) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("there is no /dev/full on this system")

@@ -2,14 +2,21 @@
 
 It is redacted by construction: an event has fixed fields, and none of them takes free text. Documents are named by a
 short hash and their extension, exceptions by their type and place, methods only when they are known ones.
+
+It is written by a thread of its own: whoever reads stderr too slowly, or not at all, loses lines and stops nobody.
 """
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import hashlib
 import logging
+import os
+import queue
 import re
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -17,6 +24,10 @@ from pathlib import Path, PurePosixPath
 from typing import TextIO
 
 LEVELS = ("error", "warning", "info", "debug")
+WAITING = 1000
+"""Lines that wait for their reader; later ones are dropped and counted."""
+FLUSH_S = 0.5
+"""How long the end may wait for the last lines."""
 _SLUG = re.compile(r"[a-z][a-z0-9-]{0,40}")
 
 
@@ -27,6 +38,9 @@ class Log:
         self._stream = stream
         self.level = level
         self._pinned = False
+        self._lines: queue.Queue[tuple[TextIO, str] | threading.Event] = queue.Queue(WAITING)
+        self._dropped = 0
+        self._writer: threading.Thread | None = None
 
     def pin(self, level: str) -> None:
         """Take the level from the command line, whatever the settings say."""
@@ -75,18 +89,64 @@ class Log:
         words = " ".join(f"{key}={value}" for key, value in fields.items() if value not in (None, ""))
         line = f"{name} {words}".rstrip()
         if LEVELS.index(level) <= LEVELS.index(self.level):
-            now = time.time()
-            clock = time.strftime("%H:%M:%S", time.localtime(now)) + f".{int(now * 1000) % 1000:03d}"
-            stream = self._stream or sys.stderr
-            try:
-                stream.write(f"{clock} {level} {line}\n")
-                stream.flush()
-            except (OSError, ValueError):  # disk full, or nobody reads stderr any more: the session matters more
-                pass
+            self._put(f"{_clock()} {level} {line}\n")
         return line
+
+    def flush(self, timeout_s: float = FLUSH_S) -> None:
+        """Wait, not for long, until what was logged has been written."""
+        written = threading.Event()
+        ends = time.monotonic() + timeout_s
+        with contextlib.suppress(queue.Full):
+            if self._writer is not None:
+                self._lines.put(written, timeout=timeout_s)
+                written.wait(max(0.0, ends - time.monotonic()))
+
+    def _put(self, line: str) -> None:
+        if self._writer is None:
+            self._writer = threading.Thread(target=self._write_all, name="log", daemon=True)
+            self._writer.start()
+            atexit.register(self.flush)
+        try:
+            self._lines.put_nowait((self._stream or sys.stderr, line))
+        except queue.Full:
+            self._dropped += 1
+
+    def _write_all(self) -> None:
+        while True:
+            item = self._lines.get()
+            if isinstance(item, threading.Event):
+                item.set()
+                continue
+            dropped, self._dropped = self._dropped, 0
+            stream, line = item
+            if dropped:
+                line += f"{_clock()} warning log-dropped count={dropped}\n"
+            with contextlib.suppress(OSError, ValueError):  # disk full, or nobody reads any more
+                _write(stream, line)
 
 
 log = Log()
+
+
+def _clock() -> str:
+    now = time.time()
+    return time.strftime("%H:%M:%S", time.localtime(now)) + f".{int(now * 1000) % 1000:03d}"
+
+
+def _write(stream: TextIO, line: str) -> None:
+    """Write to the file behind the stream: a thread that waits inside the stream itself would hold its lock, and the
+    interpreter, which flushes stderr at its end, could not end."""
+    try:
+        descriptor = stream.fileno()
+    except (OSError, ValueError):  # no file at all
+        stream.write(line)
+        return
+    data = memoryview(line.encode("utf-8", "backslashreplace"))
+    while data:
+        try:
+            data = data[os.write(descriptor, data) :]
+        except BlockingIOError:  # the client made the pipe's other end, and with it ours, non-blocking
+            time.sleep(0.05)
 
 
 def tag(text: str) -> str:

@@ -149,6 +149,7 @@ class Session:
             with contextlib.suppress(OSError):
                 cleanup()
         await self.transport.close(STOP_S)
+        await asyncio.to_thread(log.flush)
 
     def at_end(self, cleanup: Callable[[], object]) -> None:
         """Do this when the session is over."""
