@@ -140,7 +140,7 @@ class Complete(Plugin):
             async for chunk in stream:
                 written += chunk.text
                 if chunk.text:
-                    await out.write(chunk.text.replace("\n", snapshot.eol))
+                    await out.write(chunk.text)
                 progress.report(f"{len(written.split())} words")
                 if stop_at_repetition(written[-_LOOP_WINDOW:], site) != written[-_LOOP_WINDOW:]:
                     break

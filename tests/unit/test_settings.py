@@ -267,6 +267,7 @@ def test_line_numbers() -> None:
         ('[c]\nignored = ["a"] # why\n', "c.ignored", "b", '[c]\nignored = ["a", "b"] # why\n'),
         ('[c]\nignored = ["a"]\n', "c.ignored", ["a", "b"], '[c]\nignored = ["a", "b"]\n'),
         ("[c]\r\nx = 1\r\n", "c.x", 2, "[c]\r\nx = 2\r\n"),
+        ("\ufeff[c]\nx = 1\n", "c.x", 2, "\ufeff[c]\nx = 2\n"),
         ("", "c.ignored", ["a"], '[c]\nignored = ["a"]\n'),
     ],
 )

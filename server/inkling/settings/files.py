@@ -107,9 +107,9 @@ def change_setting(root: Path, key: str, value: Any) -> Path:
 
 
 def change_file(path: Path, key: str, value: Any) -> Path:
-    """Set the dotted `key` in a settings file, comments and layout kept; returns the file, made if missing.
+    """Set the dotted `key` in a settings file; returns the file, made if missing.
 
-    A list is appended to (without repeating an entry) when `value` is one item or a list. The file is replaced at
+    Comments, layout and a byte order mark are kept. A list is appended to (without repeating an entry) when `value` is one item or a list. The file is replaced at
     once or not at all. Raises InklingError when the file is no valid TOML, the key crosses a value that is no table,
     or the disk refuses.
     """
@@ -123,12 +123,13 @@ def change_file(path: Path, key: str, value: Any) -> Path:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         text = path.read_bytes().decode("utf-8") if path.exists() else ""
-        document = tomlkit.parse(text)
+        mark = "\ufeff" if text.startswith("\ufeff") else ""
+        document = tomlkit.parse(text.removeprefix(mark))
         table: Any = document
         for part in parts[:-1]:
             table = _descend(table, part, key)
         _put(table, parts[-1], value)
-        _replace(path, tomlkit.dumps(document))
+        _replace(path, mark + tomlkit.dumps(document))
     except (TOMLKitError, UnicodeDecodeError) as error:
         raise InklingError(
             "settings-unreadable", f"{path} is not valid TOML, so nothing was changed in it.", str(error)
