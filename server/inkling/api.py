@@ -77,11 +77,10 @@ class Hover:
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """Replace `range` by `new_text`, in the snapshot's document or in the one named by `uri`."""
+    """Replace `range` of the snapshot's document by `new_text`."""
 
     range: Range
     new_text: str
-    uri: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -115,61 +116,62 @@ class Edge:
         return types.InlineCompletionItem(insert_text=ghost.text, range=self.to_range(snapshot, span))
 
 
-# What a plugin gives is checked whole before any of it is used; these raise TypeError or ValueError.
+# What a plugin gives is checked whole before any of it is used, and rebuilt of the types that it promises: a tuple
+# becomes the Range that it stands for. These raise TypeError or ValueError.
 
 
 def check_hover(hover: Hover) -> Hover:
     """A well-formed hover."""
     _expect(hover, Hover)
-    _text(hover.markdown)
-    if hover.range is not None:
-        _span(hover.range)
-    return hover
+    return Hover(_text(hover.markdown), None if hover.range is None else _span(hover.range))
 
 
 def check_lens(lens: CodeLens) -> CodeLens:
     """A well-formed lens."""
     _expect(lens, CodeLens)
-    _text(lens.title), _text(lens.command), _span(lens.range), dict(lens.arguments)
-    return lens
+    return CodeLens(_span(lens.range), _text(lens.title), _text(lens.command), _json(lens.arguments))
 
 
 def check_ghost(ghost: GhostText) -> GhostText:
     """Well-formed ghost text."""
     _expect(ghost, GhostText)
-    _text(ghost.text)
-    if ghost.range is not None:
-        _span(ghost.range)
-    return ghost
+    return GhostText(_text(ghost.text), None if ghost.range is None else _span(ghost.range), bool(ghost.complete))
 
 
 def check_action(action: Action) -> Action:
     """A well-formed action."""
     _expect(action, Action)
-    _text(action.title), _text(action.kind), dict(action.arguments)
     if sum((bool(action.edits), bool(action.resolve), bool(action.command))) != 1:
         raise TypeError("an action has exactly one of edits, resolve and command")
-    for edit in action.edits:
-        check_edit(edit)
-    return action
+    return Action(
+        title=_text(action.title),
+        kind=_text(action.kind),
+        edits=tuple(check_edit(edit) for edit in action.edits),
+        resolve=_text(action.resolve),
+        command=_text(action.command),
+        arguments=_json(action.arguments),
+        preferred=bool(action.preferred),
+    )
 
 
 def check_edit(edit: Edit) -> Edit:
     """A well-formed edit."""
     _expect(edit, Edit)
-    _text(edit.new_text)
-    _span(edit.range)
-    return edit
+    return Edit(_span(edit.range), _text(edit.new_text))
 
 
 def check_diagnostic(diagnostic: Diagnostic) -> Diagnostic:
     """A well-formed diagnostic."""
     _expect(diagnostic, Diagnostic)
-    _text(diagnostic.message), _text(diagnostic.code), _text(diagnostic.href), _span(diagnostic.range)
-    Severity(diagnostic.severity), dict(diagnostic.data)
-    for fix in diagnostic.fixes:
-        check_action(fix)
-    return diagnostic
+    return Diagnostic(
+        range=_span(diagnostic.range),
+        message=_text(diagnostic.message),
+        severity=Severity(diagnostic.severity),
+        code=_text(diagnostic.code),
+        href=_text(diagnostic.href),
+        data=_json(diagnostic.data),
+        fixes=tuple(check_action(fix) for fix in diagnostic.fixes),
+    )
 
 
 def _expect(value: Any, kind: type) -> None:
@@ -181,6 +183,15 @@ def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError("not a string")
     return value
+
+
+def _json(value: Any) -> dict[str, Json]:
+    """A mapping that can be sent: JSON knows neither objects nor NaN."""
+    plain = dict(value)
+    json.dumps(plain, allow_nan=False)
+    if not all(isinstance(key, str) for key in plain):
+        raise TypeError("not a string")
+    return plain
 
 
 def _span(value: Any) -> Range:

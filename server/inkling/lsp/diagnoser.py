@@ -96,7 +96,7 @@ class Diagnoser:
 
     def _moved(self, report: Report) -> Iterator[tuple[str, Diagnostic, Range]]:
         for plugin, diagnostic in report.found:
-            span = self._session.documents.rebase(report.snapshot, Range(*diagnostic.range))
+            span = self._session.documents.rebase(report.snapshot, diagnostic.range)
             if span is not None:
                 yield plugin, diagnostic, span
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from lsprotocol import types
 from pygls.exceptions import JsonRpcException
 
-from inkling.api import Edit, EditStream, InklingError, Position, Progress, Range, Severity, Snapshot
+from inkling.api import Edit, EditStream, InklingError, Position, Progress, Severity, Snapshot
 from inkling.lsp.convert import check_edit
 from inkling.lsp.edit_stream import GrowingText
 
@@ -88,18 +88,14 @@ class SessionEditor:
 
 
 def place_edits(session: Session, snapshot: Snapshot, edits: Sequence[Edit]) -> list[tuple[Snapshot, Edit]]:
-    """The edits in the present text of their documents; raises `document-changed` when one no longer fits."""
+    """The edits in the present text; raises `document-changed` when one no longer fits."""
+    now = session.documents.snapshot(snapshot.uri)
     placed = []
-    for edit in edits:
-        check_edit(edit)
-        uri = snapshot.uri if edit.uri is None else edit.uri
-        now = session.documents.snapshot(uri)
-        span: Range | None = edit.range
-        if uri == snapshot.uri:
-            span = session.documents.rebase(snapshot, Range(*edit.range))
+    for edit in map(check_edit, edits):
+        span = session.documents.rebase(snapshot, edit.range)
         if now is None or span is None:
             raise InklingError("document-changed", "The text has changed since.", "Please try again.")
-        placed.append((now, Edit(span, edit.new_text, uri)))
+        placed.append((now, Edit(span, edit.new_text)))
     return placed
 
 

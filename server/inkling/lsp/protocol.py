@@ -359,7 +359,7 @@ class Protocol(LanguageServerProtocol):
             raise JsonRpcInvalidParams("The parameters are not as specified.") from None
 
     def _write(self, payload: Any) -> None:
-        self.transport.write(frame(json.dumps(payload, separators=(",", ":")).encode("ascii")))
+        self.transport.write(frame(json.dumps(payload, separators=(",", ":"), allow_nan=False).encode("ascii")))
 
     def _reply_error(self, identifier: MsgId | None, code: int, message: str, data: Any = None) -> None:
         error = {"code": code, "message": message} | ({"data": data} if data is not None else {})
