@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import sys
+from importlib.metadata import EntryPoint
 from typing import Any
 
 import pytest
-from tests.lsp.editor import QUIET, Editor, session_with
+from tests.lsp.editor import QUIET, Editor, probe_points, session_with
+
+from inkling import api
+from inkling.api import CodeLens, Diagnostic, Hover, Plugin, Position, Range, Snapshot
+from inkling.lsp.session import Session
+from inkling.plugins.entry import GROUP
 
 URI = "file:///work/a.txt"
 FAST = {"server": {"start_engine": False, "timeouts": {"hover": 0.05, "diagnostics": 0.05, "command": 0.05}}}
@@ -120,3 +128,104 @@ async def test_missing_module() -> None:
         assert editor.messages == ["Inkling: gone disabled: It does not load: AttributeError."]
         editor.open(URI, "some words")
         assert await hover(editor)
+
+
+class Shapes(Plugin):
+    """Gives what `given` holds, and leaves the process where `leaves` says."""
+
+    name = "shapes"
+    given: Any = None
+    leaves = ""
+
+    async def start(self) -> None:
+        if self.leaves == "start":
+            sys.exit(3)
+
+    def stop(self) -> None:  # type: ignore[override]  # a plain function is what is tested
+        if self.leaves == "stop":
+            sys.exit(3)
+
+    @api.hover
+    async def about(self, snapshot: Snapshot, position: Position) -> Any:
+        if self.leaves == "hover":
+            sys.exit(3)
+        return self.given
+
+    @api.diagnostics
+    async def found(self, snapshot: Snapshot) -> Any:
+        return self.given
+
+    @api.code_lenses
+    async def lens(self, snapshot: Snapshot) -> Any:
+        return self.given
+
+
+def with_shapes(session: Session, given: Any = None, leaves: str = "") -> None:
+    """Let the second plugin be a `Shapes`."""
+    session.plugin_points = [*probe_points("words=Words"), EntryPoint("shapes", f"{__name__}:Shapes", GROUP)]
+    Shapes.given, Shapes.leaves = given, leaves
+
+
+SPAN = Range(Position(0, 0), Position(0, 4))
+ON_WIRE = {"start": {"line": 0, "character": 0}, "end": {"line": 0, "character": 4}}
+
+
+@pytest.mark.parametrize(
+    ("method", "given", "shown"),
+    [
+        ("diagnostic", Diagnostic(SPAN, "x", data={"x": object()}), False),  # type: ignore[dict-item]
+        ("diagnostic", Diagnostic(SPAN, "x", data={"x": math.nan}), False),
+        ("diagnostic", Diagnostic(SPAN, "x", data={3: 4}), False),  # type: ignore[dict-item]
+        ("diagnostic", Diagnostic(((0, 0), (0, math.nan)), "x"), False),  # type: ignore[arg-type]
+        ("diagnostic", Diagnostic(((0, 0), (0, 4)), "x"), True),  # type: ignore[arg-type]
+        ("hover", Hover("x", ((0, 0), (0, 4))), True),  # type: ignore[arg-type]
+        ("codeLens", CodeLens(SPAN, "x", "count", {"factor": math.inf}), False),
+        ("codeLens", CodeLens(((0, 0), (0, 4)), "x", "count"), True),  # type: ignore[arg-type]
+    ],
+)
+async def test_results_are_checked_to_the_bottom(method: str, given: Any, shown: bool) -> None:
+    async with session_with() as (editor, session):
+        with_shapes(session, given)
+        await editor.initialize()
+        editor.open(URI, "some bad words")
+        found = await editor.ask(f"textDocument/{method}", editor.at(URI))
+        if method == "hover":
+            assert found["contents"]["value"] == "word some\n\n---\n\nx" and found["range"] == ON_WIRE
+            return
+        items = found["items"] if method == "diagnostic" else found
+        assert [item["range"] == ON_WIRE for item in items[1:]] == [True] * shown, "the other plugin's is the first"
+        assert len(items) == 1 + shown
+
+
+@pytest.mark.parametrize("leaves", ["start", "hover", "stop", ""])
+async def test_a_plugin_ends_neither_the_process_nor_the_end(leaves: str) -> None:
+    ended: list[str] = []
+    async with session_with() as (editor, session):
+        with_shapes(session, None, leaves)
+        await editor.initialize()
+        editor.open(URI, "some words")
+        session.at_end(lambda: ended.append("cleaned up"))
+        for _ in range(3):
+            assert (await hover(editor))["contents"]["value"] == "word some"
+        assert session.host.entries[1].ready == (leaves not in ("start", "hover"))
+    assert ended == ["cleaned up"]
+
+
+async def test_one_failing_step_does_not_keep_the_session_from_ending() -> None:
+    ended: list[str] = []
+    async with session_with("words=Words") as (editor, session):
+        await editor.initialize()
+
+        def fail() -> None:
+            raise RuntimeError
+
+        session.ghosts.stop_all = fail  # type: ignore[method-assign]
+        session.at_end(lambda: ended.append("cleaned up"))
+    assert ended == ["cleaned up"]
+
+
+async def test_no_invalid_json_is_sent() -> None:
+    async with session_with("words=Words") as (editor, session):
+        await editor.initialize()
+        session.server.feature("inkling/nan")(lambda params: math.nan)
+        assert await editor.refusal("inkling/nan") == -32603

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import inspect
 from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import EntryPoint
 from typing import TYPE_CHECKING, Any
@@ -140,16 +141,29 @@ class Session:
             self._deframer.reject(item.body)
 
     async def _end(self) -> None:
-        self.protocol.stop_all()
-        self.diagnoser.stop()
-        self.ghosts.stop_all()
-        await self.host.stop(STOP_S)
-        await self.engine.close()
+        """Whatever goes wrong with one step, the others are taken."""
+        steps: tuple[Callable[[], object], ...] = (
+            self.protocol.stop_all,
+            self.diagnoser.stop,
+            self.ghosts.stop_all,
+            lambda: self.host.stop(STOP_S),
+            self.engine.close,
+            self._clean_up,
+            lambda: self.transport.close(STOP_S),
+        )
+        for step in steps:
+            try:
+                result = step()
+                if inspect.isawaitable(result):
+                    await result
+            except Exception as error:
+                log.event("error", "bug", reason="end", error=error)
+        await asyncio.to_thread(log.flush)
+
+    def _clean_up(self) -> None:
         for cleanup in self._cleanups:
             with contextlib.suppress(OSError):
                 cleanup()
-        await self.transport.close(STOP_S)
-        await asyncio.to_thread(log.flush)
 
     def at_end(self, cleanup: Callable[[], object]) -> None:
         """Do this when the session is over."""

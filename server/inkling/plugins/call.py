@@ -62,25 +62,38 @@ async def drive(
             if on_item is not None:
                 on_item(accepted)
 
-    result = method.call(*arguments, **keywords)
-    if inspect.isasyncgen(result):
-        async with contextlib.aclosing(result):
-            while (item := await _Watched(anext(result, _END), outcome)) is not _END:
+    async def collect() -> None:
+        result = method.call(*arguments, **keywords)
+        if inspect.isasyncgen(result):
+            async with contextlib.aclosing(result):
+                while (item := await _Watched(anext(result, _END), outcome)) is not _END:
+                    take(item)
+            return
+        result = await _Watched(result, outcome)
+        if isinstance(result, Iterable) and not isinstance(result, str | bytes | Mapping):
+            for item in result:
                 take(item)
-        return
-    result = await _Watched(result, outcome)
-    if isinstance(result, Iterable) and not isinstance(result, str | bytes | Mapping):
-        for item in result:
-            take(item)
-    else:
-        take(result)
+        else:
+            take(result)
+
+    await contained(collect)
+
+
+async def contained(call: Callable[[], Any]) -> None:
+    """Call a plugin's function, a plain one too; that it would end the process is a failure like any other."""
+    try:
+        result = call()
+        if inspect.isawaitable(result):
+            await result
+    except SystemExit as error:
+        raise RuntimeError("a plugin would end the process") from error
 
 
 async def _started(entry: Entry) -> None:
     """Call the plugin's `start` once; when it fails, again for the next request."""
     assert entry.plugin is not None
     if entry.start is None:
-        entry.start = asyncio.create_task(entry.plugin.start())
+        entry.start = asyncio.create_task(contained(entry.plugin.start))
     start = entry.start
     try:
         await asyncio.shield(start)

@@ -8,7 +8,7 @@ from importlib.metadata import EntryPoint
 from typing import Any, Protocol, TypeVar
 
 from inkling.api import InklingError, Nothing
-from inkling.plugins.call import Outcome, WrongTypeError, drive
+from inkling.plugins.call import Outcome, WrongTypeError, contained, drive
 from inkling.plugins.entry import Entry, Method, NotAPluginError, find, is_name, surfaces_of
 
 T = TypeVar("T")
@@ -177,7 +177,8 @@ class Host:
 
     async def stop(self, timeout_s: float) -> None:
         """Stop every plugin that was started."""
-        stops = [asyncio.create_task(entry.plugin.stop()) for entry in self.entries if entry.start and entry.plugin]
+        started = [entry.plugin for entry in self.entries if entry.start and entry.plugin]
+        stops = [asyncio.create_task(contained(plugin.stop)) for plugin in started]
         for task in self._strays:
             task.cancel()
         if stops or self._strays:
