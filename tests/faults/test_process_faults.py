@@ -191,6 +191,7 @@ async def test_log_file_that_cannot_be_opened(tmp_path: Path) -> None:
 async def test_two_clients_on_tcp_share_nothing(tmp_path: Path) -> None:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "inkling", "lsp", "--tcp", "127.0.0.1:0"),
+        *("--clientProcessId", str(os.getpid())),
         stderr=asyncio.subprocess.PIPE,
         env={**os.environ, **environment(tmp_path, "words=Words")},
     )
