@@ -186,6 +186,33 @@ async def test_folders_that_come_and_go(tmp_path: Path) -> None:
         await editor.until(lambda: bad_word(session) == "two")
 
 
+@pytest.mark.parametrize(
+    ("patterns", "path", "hidden"),
+    [
+        (["private/*.md"], "private/a.md", True),
+        (["private/*.md"], "deep/private/a.md", False),
+        (["/build"], "build/a.md", True),
+        (["/build/"], "build/deep/a.md", True),
+        (["/build"], "src/build/a.md", False),
+        (["build/"], "src/build/a.md", True),
+        (["*.md", "!docs/a.md"], "docs/a.md", False),
+        (["*.md", "!docs/a.md"], "a.md", True),
+        (["**/b/*.md"], "a/b/c.md", True),
+        (["#a/b"], "a/b", False),
+    ],
+)
+async def test_exclude_speaks_of_paths_in_the_folder(
+    tmp_path: Path, user_file: Path, patterns: list[str], path: str, hidden: bool
+) -> None:
+    root = tmp_path / "my [pro ject] é!"
+    root.mkdir()
+    user_file.write_text(f"[server]\nstart_engine = false\nexclude = {patterns}\n")
+    async with session_with("words=Words") as (editor, session):
+        await editor.initialize(root, initializationOptions=None)
+        await session.reload_settings()
+        assert session.excluded((root / path).as_uri()) is hidden
+
+
 async def show(editor: Editor, **window: Any) -> None:
     await editor.initialize(capabilities=CAPABILITIES | {"window": window})
     await editor.ask("workspace/executeCommand", {"command": "inkling.show"})

@@ -336,6 +336,17 @@ def test_a_workspace_cannot_show_the_users_secret_files() -> None:
     assert not hidden.match_file("src/environment.py")
 
 
+@pytest.mark.parametrize(("trusted", "expected"), [(True, ("*.md", "build/", "!*.md")), (False, ("*.md", "build/"))])
+def test_an_untrusted_workspace_hides_more_and_never_less(trusted: bool, expected: tuple[str, ...]) -> None:
+    layers = [
+        source("user", {"server": {"exclude": ["*.md"]}}),
+        source("workspace", {"server": {"exclude": ["build/", "!*.md"]}}, trusted),
+    ]
+    value, problems = load(layers).build("server", ServerSettings)
+    assert value.exclude == expected
+    assert [problem.key for problem in problems] == ([] if trusted else ["server.exclude[1]"])
+
+
 @pytest.mark.parametrize(
     ("path", "hidden"),
     [

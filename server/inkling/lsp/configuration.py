@@ -10,7 +10,9 @@ setting: in a reply or a change, which may come out of the workspace's own edito
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -76,7 +78,8 @@ class Configuration:
         if (loaded.tables, self.trusted) != (self._loaded.tables, self._loaded_trusted):
             self.generation += 1
         self._loaded, self._loaded_trusted = loaded, self.trusted
-        self.server, _ = self._loaded.build("server", ServerSettings)
+        server, _ = self._loaded.build("server", ServerSettings)
+        self.server = replace(server, exclude=in_folders(server.exclude, self.roots))
         # The engine is shared by all windows: no repository decides about it, trusted or not.
         self.engine, _ = load([*self._user, *client]).build("engine", EngineSettings)
 
@@ -105,6 +108,23 @@ class Configuration:
         if not any(fnmatchcase(name, pattern) for pattern in self.server.enabled_plugins):
             return "Not among the setting server.enabled_plugins."
         return ""
+
+
+def in_folders(patterns: Sequence[str], roots: Sequence[Path]) -> tuple[str, ...]:
+    """gitignore patterns, made to match absolute paths.
+
+    A pattern with a slash at its start or inside is anchored: it means a path below a workspace folder, and stays as
+    it is besides, for what lies outside of them.
+    """
+    result = []
+    for pattern in patterns:
+        result.append(pattern)
+        sign, glob = ("!", pattern[1:]) if pattern.startswith("!") else ("", pattern)
+        if "/" in glob.rstrip().rstrip("/") and not glob.startswith(("#", "**/")):
+            for root in roots:
+                folder = re.sub(r"([\\*?\[\]!# ])", r"\\\1", "/" + uri_path(root.absolute().as_uri()).rstrip("/"))
+                result.append(f"{sign}{folder}/{glob.lstrip('/')}")
+    return tuple(result)
 
 
 class Exclusion:

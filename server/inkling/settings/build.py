@@ -5,7 +5,7 @@ A class says what is valid by its annotations (`bool`, `int`, `float`, `str`, `P
 
 * `doc`: a sentence for the settings table (or write it as a string below the field);
 * `min`, `max`: bounds of a number;
-* `scope`: `machine` or `model`, see `inkling.settings.trust`;
+* `scope`: `machine`, `model` or `hiding`, see `inkling.settings.trust`;
 * `merge`: `append` when a list of a higher layer is added to the lower ones' instead of replacing them.
 
 The work has two steps, so that each layer is judged by itself and a bad value falls back to the layer below:
@@ -108,6 +108,9 @@ class Checker:
         result: list[Any] = []
         for index, value in enumerate(values):
             count = len(self.problems)
+            if metadata.get("scope") == "hiding" and (why := self._gate("hiding", value)):
+                self.report("restricted", f"{key}[{index}]", f'"{key}[{index}]" is restricted: {why}')
+                continue
             fitting = self._fit_item(item, value, f"{key}[{index}]", metadata)
             # A rule whose model is refused must not run with another one.
             refused = any(problem.reason == "restricted" for problem in self.problems[count:])

@@ -109,9 +109,9 @@ def change_setting(root: Path, key: str, value: Any) -> Path:
 def change_file(path: Path, key: str, value: Any) -> Path:
     """Set the dotted `key` in a settings file; returns the file, made if missing.
 
-    Comments, layout and a byte order mark are kept. A list is appended to (without repeating an entry) when `value` is one item or a list. The file is replaced at
-    once or not at all. Raises InklingError when the file is no valid TOML, the key crosses a value that is no table,
-    or the disk refuses.
+    Comments, layout and a byte order mark are kept. A list is appended to (without repeating an entry) when `value`
+    is one item or a list. The file is replaced at once or not at all. Raises InklingError when the file is no valid
+    TOML, the key crosses a value that is no table, or the disk refuses.
     """
     import tomlkit
     from tomlkit.exceptions import TOMLKitError

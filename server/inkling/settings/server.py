@@ -59,7 +59,7 @@ class ServerSettings:
         default="info", metadata={"doc": "How much the server's log says. It never holds document text."}
     )
     exclude: tuple[str, ...] = field(
-        default=(), metadata={"merge": "append", "doc": "Globs of files that get no features."}
+        default=(), metadata={"scope": "hiding", "merge": "append", "doc": "Globs of files that get no features."}
     )
     secret_files: tuple[str, ...] = field(
         default=SECRET_FILES,

@@ -6,6 +6,8 @@ so by its metadata:
 * `scope: machine`: plugins, the engine's options. From the user's own file, the client, or a trusted workspace.
 * `scope: model`: a model id. An untrusted workspace may name a starter model, a hub model that is already in the
   user's cache, or one that the user's own settings allow (`server.models`); not a folder, and nothing to fetch.
+* `scope: hiding`: globs of files to hide. An untrusted workspace may add some; its `!glob`, which shows again what the
+  user's own settings hide, is left out.
 
 LSP has no trust bit: unless the client says that a workspace is trusted, it is not.
 """
@@ -28,6 +30,9 @@ def workspace_gate(allowed_models: Sequence[str], is_installed: Callable[[str], 
     def gate(scope: str, value: Any) -> str:
         if scope == "machine":
             return "it decides what may run, so set it in your own settings or trust this workspace."
+        if scope == "hiding":
+            shows = isinstance(value, str) and value.startswith("!")
+            return "it shows files that other settings hide, so set it in your own settings." if shows else ""
         names = value if isinstance(value, list | tuple) else [value]
         for name in names:
             if not isinstance(name, str) or not name or name.startswith("starter:"):
