@@ -106,6 +106,36 @@ async def test_9_an_edit_that_cannot_be_read_asks_for_a_reopen() -> None:
         assert await editor.ask("textDocument/hover", editor.at(URI))
 
 
+async def test_9_a_notebook_edit_that_cannot_be_read_loses_its_cells() -> None:
+    cell, book = "notebook-cell:/n.ipynb#1", {"uri": "file:///n.ipynb", "version": 1}
+    async with session_with("words=Words") as (editor, session):
+        await editor.initialize()
+        editor.open(URI, "some words")
+        item = {"uri": cell, "languageId": "python", "version": 1, "text": "some code"}
+        opened = {"notebookDocument": {**book, "notebookType": "jupyter", "cells": []}, "cellTextDocuments": [item]}
+        editor.notify("notebookDocument/didOpen", opened)
+        at_cell = {"textDocument": {"uri": cell}, "position": {"line": 0, "character": 1}}
+        assert await editor.ask("textDocument/hover", at_cell)
+        edit = {"cells": {"textContent": [{"document": {"uri": cell, "version": 2}, "changes": [{"range": 1}]}]}}
+        editor.notify("notebookDocument/didChange", {"notebookDocument": book, "change": edit})
+        assert await editor.ask("textDocument/hover", at_cell) is None
+        assert [reason.reason for reason in session.reasons.of(cell)] == ["out-of-sync"]
+        assert await editor.ask("textDocument/hover", editor.at(URI)), "no cell of this notebook"
+
+
+async def test_9_an_edit_that_the_server_fails_at_asks_for_a_reopen(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> None:
+        raise RuntimeError
+
+    async with session_with("words=Words") as (editor, session):
+        await editor.initialize()
+        editor.open(URI, "some words")
+        monkeypatch.setattr(session.documents, "change", fail)
+        editor.edit(URI, 0, 0, "x")
+        assert await editor.ask("textDocument/hover", editor.at(URI)) is None
+        assert [reason.reason for reason in session.reasons.of(URI)] == ["out-of-sync"]
+
+
 async def test_12_a_huge_document_gets_no_features_and_a_reason() -> None:
     async with session_with("words=Words") as (editor, session):
         await editor.initialize(initializationOptions={"server": {"start_engine": False, "max_document_size": 1000}})

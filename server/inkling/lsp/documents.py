@@ -157,10 +157,12 @@ class Documents:
         """The mirror itself."""
         return self._mirrors.get(uri)
 
-    def lose(self, uri: object) -> None:
-        """An edit of this document could not be read."""
-        if isinstance(uri, str) and (mirror := self._mirrors.get(uri)) is not None:
-            mirror.lost = True
+    def lose(self, uri: object) -> list[str]:
+        """An edit of this document, or of some cell of this notebook, could not be read; returns what was lost."""
+        lost = [found for found, mirror in self._mirrors.items() if uri in (found, mirror.notebook or found)]
+        for found in lost:
+            self._mirrors[found].lost = True
+        return lost
 
     def is_lost(self, uri: str) -> bool:
         """Whether the text is not what the client has, until it sends all of it."""

@@ -234,6 +234,7 @@ class Protocol(LanguageServerProtocol):
             self.refused(method, raw)
         except Exception as error:
             log.event("error", "bug", method=method, error=error)
+            self.refused(method, raw)
         else:
             if inspect.isawaitable(result):
                 self.in_background(result, method)

@@ -223,10 +223,14 @@ class Session:
         return None
 
     def _refused(self, method: str, raw: Any) -> None:
-        """A notification that cannot be read: if it was an edit, we no longer know the text."""
-        if method == types.TEXT_DOCUMENT_DID_CHANGE and isinstance(raw, Mapping):
-            document = raw.get("textDocument")
-            self.documents.lose(document.get("uri") if isinstance(document, Mapping) else None)
+        """A notification that could not be taken in: if it was an edit, we no longer know the text."""
+        key = {
+            types.TEXT_DOCUMENT_DID_CHANGE: "textDocument",
+            types.NOTEBOOK_DOCUMENT_DID_CHANGE: "notebookDocument",
+        }.get(method)
+        document = raw.get(key) if isinstance(raw, Mapping) else None
+        for uri in self.documents.lose(document.get("uri") if isinstance(document, Mapping) else None):
+            self.diagnoser.changed(uri)
 
     def note(
         self, uri: str, surface: str, nothing: Nothing, *, plugin: str = "", request: int | str | None = None
