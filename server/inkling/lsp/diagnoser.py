@@ -50,6 +50,7 @@ class Diagnoser:
         self._reports: dict[str, Report] = {}
         self._pushes: dict[str, asyncio.Task[None]] = {}
         self._refreshing: asyncio.Task[None] | None = None
+        self._refresh_again = False
         self._models = 0
         """Grows when a model became ready or failed: reports from before may be short of something."""
 
@@ -122,6 +123,8 @@ class Diagnoser:
         await asyncio.sleep(after_s)
         snapshot = self._session.snapshot(uri, KIND)
         if snapshot is None:
+            if uri in self._session.documents:  # open, but too large now, say: what was said of it no longer holds
+                self._publish(uri, None, [])
             return
         report = await self.compute(snapshot)
         wire = self.to_wire(report)
@@ -143,11 +146,18 @@ class Diagnoser:
 
     def refresh(self) -> None:
         """Something else than the text changed: have all open documents looked at again, soon and once."""
+        self._refresh_again = True
         if self._refreshing is None or self._refreshing.done():
-            self._refreshing = asyncio.create_task(self._refresh())
+            self._refreshing = asyncio.create_task(self._refresh_all())
+
+    async def _refresh_all(self) -> None:
+        """Also for what happens while the client takes its time to answer."""
+        while self._refresh_again:
+            await asyncio.sleep(REFRESH_AFTER_S)
+            self._refresh_again = False
+            await self._refresh()
 
     async def _refresh(self) -> None:
-        await asyncio.sleep(REFRESH_AFTER_S)
         session = self._session
         if not session.greeted:
             return
