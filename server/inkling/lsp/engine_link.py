@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -68,8 +68,17 @@ class EngineLink:
     async def start(self) -> None:
         """Start or join the engine now; what goes wrong is in `state` and `error`."""
         self.state = "starting" if self.state != "ready" else "ready"
+        await self._bring_up(lambda connection: connection.start())
+
+    async def restart(self) -> None:
+        """Replace the engine by a fresh one; what goes wrong is in `state` and `error`."""
+        self.state, self.error = "starting", ""
+        await self._bring_up(lambda connection: connection.restart())
+
+    async def _bring_up(self, call: Callable[[EngineConnection], Awaitable[None]]) -> None:
+        """Make a call that ends with a running engine; a failure is told as an event, so that the user sees it."""
         try:
-            await self.connection().start()
+            await call(self.connection())
         except InklingError as error:
             self.state, self.error = "failed", str(error)
             log.event("warning", "engine", reason=error.reason)
@@ -80,12 +89,6 @@ class EngineLink:
             self._on_event(EngineEvent("failed", message=self.error))
         else:
             self.state, self.error = "ready", ""
-
-    async def restart(self) -> None:
-        """Replace the engine by a fresh one. Raises InklingError."""
-        self.state, self.error = "starting", ""
-        await self.connection().restart()
-        self.state = "ready"
 
     async def reconnect(self) -> None:
         """Drop the connection, so that the next use makes one with the present settings."""
