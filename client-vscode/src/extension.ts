@@ -15,6 +15,8 @@ let client: LanguageClient | undefined;
 let status: StatusItem;
 let log: vscode.LogOutputChannel;
 let ghostText: GhostText;
+/** The extension's own folder. */
+let storage: vscode.Uri;
 const crashes = new CrashLimit((message) => explain(new Error(message)));
 /** Starts and stops run one after the other: two restarts at once would leave two servers. */
 let queue: Promise<void> = Promise.resolve();
@@ -27,6 +29,7 @@ export interface Api {
 
 export async function activate(context: vscode.ExtensionContext): Promise<Api> {
   log = vscode.window.createOutputChannel("Inkling", { log: true });
+  storage = context.globalStorageUri;
   status = new StatusItem();
   ghostText = new GhostText(() => client as LanguageClient);
   context.subscriptions.push(
@@ -90,7 +93,8 @@ async function start(): Promise<void> {
   }
   status.say("starting", "the language server starts");
   try {
-    const server = await findServer();
+    await vscode.workspace.fs.createDirectory(storage);
+    const server = await findServer(storage.fsPath);
     log.info(`Starting ${server.command} ${server.args?.join(" ") ?? ""}`);
     const fresh = new LanguageClient("inkling", "Inkling", server, options());
     client = fresh;

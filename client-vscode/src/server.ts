@@ -7,7 +7,17 @@ import { Executable, TransportKind } from "vscode-languageclient/node";
 
 export class ServerNotFound extends Error {}
 
-export async function findServer(): Promise<Executable> {
+/**
+ * Starts in `cwd`, a folder of the extension's own, not in the workspace: `python -m` looks for modules where it starts,
+ * and a repository that holds an `inkling.py` must not run by being opened. `-P` forbids the same to the interpreter.
+ */
+export async function findServer(cwd: string): Promise<Executable> {
+  const executable = (command: string, args: string[]): Executable => ({
+    command,
+    args,
+    transport: TransportKind.stdio,
+    options: { cwd },
+  });
   const settings = vscode.workspace.getConfiguration("inkling");
   const command = settings.get<string[]>("command", []);
   if (command.length > 0) {
@@ -15,7 +25,7 @@ export async function findServer(): Promise<Executable> {
   }
   const interpreter = settings.get<string>("interpreter", "") || (await activeInterpreter());
   if (interpreter && (await hasInkling(interpreter))) {
-    return executable(interpreter, ["-m", "inkling", "lsp"]);
+    return executable(interpreter, ["-P", "-m", "inkling", "lsp"]);
   }
   const onPath = lookUp("inkling");
   if (onPath) {
@@ -26,10 +36,6 @@ export async function findServer(): Promise<Executable> {
       ? `The interpreter ${interpreter} has no inkling-ls, and no inkling is on PATH.`
       : "No Python interpreter is chosen, and no inkling is on PATH.",
   );
-}
-
-function executable(command: string, args: string[]): Executable {
-  return { command, args, transport: TransportKind.stdio };
 }
 
 /** The Python extension's choice; a workspace's own environment counts only once the workspace is trusted. */
@@ -55,7 +61,7 @@ function lookUp(name: string): string | undefined {
   for (const folder of (process.env.PATH ?? "").split(path.delimiter)) {
     for (const suffix of suffixes) {
       const candidate = path.join(folder, name + suffix);
-      if (folder && fs.existsSync(candidate)) {
+      if (path.isAbsolute(folder) && fs.existsSync(candidate)) {
         return candidate;
       }
     }

@@ -22,6 +22,9 @@ def test_extension_host(home: Path) -> None:
     build("build", "build-tests")
     workspace = home / "workspace"
     workspace.mkdir()
+    ran = home / "ran"
+    for module in ("inkling", "http"):  # what a hostile repository could hold
+        (workspace / f"{module}.py").write_text(f"open({str(ran)!r}, 'w').close()\n")
     complete = {"model": MODEL, "multi_line": "always", "copy": False, "debounce_min_ms": 0, "debounce_max_ms": 0}
     models = {
         "complete": complete,
@@ -35,3 +38,4 @@ def test_extension_host(home: Path) -> None:
     print(said)
     assert int(re.search(r"(\d+) passing", said)[1]) >= 15, said
     assert "failing" not in said
+    assert not ran.exists(), "the workspace's own Python file ran"
