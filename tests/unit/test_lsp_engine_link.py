@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,38 @@ def user_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path.write_text("[server]\nstart_engine = false\n")
     monkeypatch.setenv("INKLING_CONFIG", str(path))
     return path
+
+
+async def test_11_engine_settings_that_change_in_a_file_make_a_new_connection(user_file: Path) -> None:
+    engine = FakeEngine()
+    async with session_with("words=Words", engine=engine) as (editor, session):
+        await editor.initialize(initializationOptions=None)
+        made: list[bool] = []
+        session.engine._connect = lambda settings: made.append(settings.private) or engine
+        for private in (False, False, True):
+            user_file.write_text(f"[server]\nstart_engine = false\n[engine]\nprivate = {str(private).lower()}\n")
+            await session.reload_settings()
+            session.engine.connection()
+        assert made == [False, True]
+
+
+async def test_11_settings_are_read_one_time_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with session_with("words=Words") as (editor, session):
+        await editor.initialize(initializationOptions=None)
+        await session.reload_settings()
+        reading, most = 0, 0
+        reload = session.configuration.reload
+
+        async def counted() -> None:
+            nonlocal reading, most
+            reading += 1
+            most = max(most, reading)
+            await reload()
+            reading -= 1
+
+        monkeypatch.setattr(session.configuration, "reload", counted)
+        await asyncio.gather(*(session.reload_settings() for _ in range(3)))
+        assert most == 1
 
 
 @pytest.mark.parametrize("fault", [REFUSED, ValueError("a bug")])

@@ -53,6 +53,7 @@ class EngineLink:
         self._on_event = on_event
         self._connect = connect
         self._connection: EngineConnection | None = None
+        self._made_with: EngineSettings | None = None
         self._watch: asyncio.Task[None] | None = None
         self._bars: dict[str, Bar | None] = {}
         self.state = "off"
@@ -61,7 +62,8 @@ class EngineLink:
     def connection(self) -> EngineConnection:
         """The connection; making it starts no engine, calling it does. Raises InklingError."""
         if self._connection is None:
-            self._connection = self._connect(self._settings())
+            self._made_with = self._settings()
+            self._connection = self._connect(self._made_with)
             self._watch = asyncio.create_task(self._follow(self._connection))
         return self._connection
 
@@ -90,10 +92,11 @@ class EngineLink:
         else:
             self.state, self.error = "ready", ""
 
-    async def reconnect(self) -> None:
-        """Drop the connection, so that the next use makes one with the present settings."""
-        await self.close()
-        self.state = "off"
+    async def follow_settings(self) -> None:
+        """Drop a connection made with other settings than the present ones; the next use makes a new one."""
+        if self._connection is not None and self._made_with != self._settings():
+            self.state = "off"
+            await self.close()
 
     async def status(self, timeout_s: float = 2.0) -> dict[str, Any]:
         """State, counters and models for `inkling/status`."""

@@ -91,6 +91,7 @@ class Session:
         self._handles: dict[str, EngineHandle] = {}
         self._tokens = LazyTokens()
         self._settled = asyncio.Event()
+        self._reloading = asyncio.Lock()
         self._applied = 0
         self._ending = asyncio.Event()
         self._cleanups: list[Callable[[], object]] = []
@@ -258,8 +259,10 @@ class Session:
 
     async def reload_settings(self) -> None:
         """Read and apply all settings, and tell the user once what is wrong with them."""
-        await self.configuration.reload()
-        self.apply_settings()
+        async with self._reloading:
+            await self.configuration.reload()
+            self.apply_settings()
+            await self.engine.follow_settings()
 
     def apply_settings(self) -> None:
         """Give everyone the settings in force."""

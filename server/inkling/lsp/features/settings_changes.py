@@ -21,7 +21,6 @@ def register(session: Session) -> None:
 
     @session.server.feature(types.WORKSPACE_DID_CHANGE_CONFIGURATION)
     async def did_change_configuration(params: types.DidChangeConfigurationParams) -> None:
-        engine = session.configuration.engine
         pushed = params.settings.get("inkling", params.settings) if isinstance(params.settings, Mapping) else None
         if pushed:
             session.configuration.set_client(pushed)
@@ -29,8 +28,6 @@ def register(session: Session) -> None:
             with contextlib.suppress(JsonRpcException, TimeoutError):
                 await ask_configuration(session)
         await session.reload_settings()
-        if session.configuration.engine != engine:
-            await session.engine.reconnect()
 
     @session.server.feature(types.WORKSPACE_DID_CHANGE_WATCHED_FILES)
     async def did_change_watched_files(params: types.DidChangeWatchedFilesParams) -> None:
