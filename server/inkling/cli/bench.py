@@ -24,6 +24,7 @@ from inkling.cli.tour import LANGUAGES
 from inkling.errors import InklingError
 
 CODE = tuple(suffix for suffix, language in LANGUAGES.items() if language not in ("markdown", "plaintext"))
+QUANTIZATIONS = ("auto", "none", "int8", "int4", "nf4")
 USABLE_MS = 500
 """A suggestion later than this has mostly been typed past; recommendations leave such choices out."""
 
@@ -35,7 +36,9 @@ def add_parser(subparsers: Any) -> None:
     complete = what.add_parser("complete", help="ghost text, by taking pieces out of real files")
     complete.add_argument("path", nargs="?", type=Path, default=Path(), help="a repository (default: here)")
     complete.add_argument("--model", action="append", help="may be repeated (default: starter:code)")
-    complete.add_argument("--quantization", action="append", help="may be repeated (default: auto)")
+    complete.add_argument(
+        "--quantization", action="append", choices=QUANTIZATIONS, help="may be repeated (default: auto)"
+    )
     complete.add_argument("--holes", type=int, default=60, help="how many pieces (default: %(default)s)")
     complete.add_argument("--kind", action="append", choices=KINDS, help="may be repeated (default: all)")
     complete.add_argument("--seed", type=int, default=0, help="another sample of the same files")
@@ -46,6 +49,10 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print a table, or JSON; 1 when a choice could not be measured."""
     root = args.path.resolve()
+    if not root.is_dir():
+        raise InklingError("not-a-folder", f"{args.path} is not a folder.", "Name a code repository.")
+    if args.holes < 1:
+        raise InklingError("no-holes", "--holes must be at least 1.")
     files = source_files(root, CODE)
     holes = list(punch(files, args.holes, kinds=args.kind or KINDS, seed=args.seed))
     if not holes:
@@ -68,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
 
 @dataclass
 class Result:
-    """What one model did. Times in ms, similarity 0 to 1, memory in bytes of the engine process."""
+    """What one model did. Times in ms, similarity 0 to 1, memory in bytes of the weights and idle sequences."""
 
     model: str
     quantization: str
@@ -79,7 +86,7 @@ class Result:
     similarity: list[float] = field(default_factory=list)
     first_ms: list[float] = field(default_factory=list)
     reasons: dict[str, int] = field(default_factory=dict)
-    resident_bytes: int = 0
+    model_bytes: int = 0
     error: str = ""
 
     def summary(self) -> dict[str, float]:
@@ -111,9 +118,9 @@ async def measure(root: Path, holes: list[Hole], settings: dict[str, Any]) -> Re
             finally:
                 session.notify("textDocument/didClose", {"textDocument": {"uri": uri}})
         engine = (await session.request("inkling/status", {})).get("engine") or {}
-        result.resident_bytes = engine.get("resident_bytes", 0)
-        failed = [model["error"] for model in engine.get("models", []) if model.get("error")]
-        result.error = result.error or (failed[0] if failed else "")
+        mine = [model for model in engine.get("models", []) if model["id"] == result.model]
+        result.model_bytes = sum(model["bytes"] for model in mine)
+        result.error = result.error or next((model["error"] for model in mine if model["error"]), "")
     return result
 
 
@@ -171,10 +178,15 @@ def _print(results: list[Result]) -> None:
             f"{figures['shown_similarity']:.2f}",
             f"{figures['suppressed_rate']:.0%}",
             f"{figures['first_ms_p50']:.0f} ms",
-            f"{result.resident_bytes / 1e6:,.0f} MB",
+            f"{result.model_bytes / 1e6:,.0f} MB",
         )
     console = Console(width=None if sys.stdout.isatty() else 120)
     console.print(table)
+    console.print(
+        "exact: whole line, of all holes · right so far, similarity: of what was shown · suppressed: of all holes",
+        style="bright_black",
+        highlight=False,
+    )
     for result in results:
         reasons = ", ".join(f"{name} {count}" for name, count in sorted(result.reasons.items(), key=lambda x: -x[1]))
         if reasons:

@@ -15,6 +15,7 @@ import subprocess
 import sys
 from dataclasses import asdict, dataclass
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from inkling import __version__
@@ -96,7 +97,7 @@ def _devices() -> list[Finding]:
         return [Finding("devices", "torch", "broken", f"does not import: {reason}", "Reinstall torch.")]
     probe = json.loads(done.stdout.splitlines()[-1])
     gpus = probe["cuda"] or (["Apple GPU (mps)"] if probe["mps"] else [])
-    free = shutil.disk_usage(os.path.expanduser("~")).free  # noqa: PTH111
+    free = shutil.disk_usage(Path.home()).free
     import psutil
 
     memory = psutil.virtual_memory()
@@ -109,18 +110,33 @@ def _devices() -> list[Finding]:
 
 
 def _settings() -> list[Finding]:
-    from inkling.settings import user_file
+    """The user's and this folder's settings as the server takes them, and whether the models they name are here."""
+    from inkling.engine.settings import EngineSettings
+    from inkling.settings import Problem, ServerSettings, installed_plugins, load_for, user_file, workspace_files
 
-    path = user_file()
-    if not path.is_file():
-        return [Finding("settings", "user file", "off", f"none at {path}: defaults are used")]
-    import tomllib
+    path, here = user_file(), Path.cwd()
+    files = [str(file) for file in [path, *workspace_files(here)] if file.is_file()]
+    found = [Finding("settings", "files", "ok" if files else "off", ", ".join(files) or f"none, not even {path}")]
+    loaded = load_for(here)
+    tables: dict[str, type] = {"server": ServerSettings, "engine": EngineSettings, **installed_plugins()}
+    problems = [*loaded.problems, *loaded.unknown_tables(tables)]
+    for name, settings_class in tables.items():
+        built: tuple[Any, list[Problem]] = loaded.build(name, settings_class)
+        problems += built[1]
+        model = getattr(built[0], "model", "")
+        if model:
+            found.append(_model(f"{name}.model", model))
+    return found + [Finding("settings", problem.key, "broken", str(problem)) for problem in dict.fromkeys(problems)]
+
+
+def _model(key: str, model: str) -> Finding:
+    from inkling.engine.models.catalog import resolve
 
     try:
-        tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        return [Finding("settings", "user file", "broken", f"{path}: {error}", "Mend the file; defaults are used.")]
-    return [Finding("settings", "user file", "ok", str(path))]
+        resolve(model, root=Path.cwd())
+    except InklingError as error:
+        return Finding("settings", key, "broken", error.message, error.hint)
+    return Finding("settings", key, "ok", model)
 
 
 def _plugins() -> list[Finding]:

@@ -54,7 +54,7 @@ def code_view(
         row = Text(f"  {number + 1:>4} │ ", style="bright_black")
         if number == line and typed is not None:
             row.append(typed, style="bold default")
-            head, *more = (ghost or "▏").split("\n")
+            head, *more = f"▏{ghost}".split("\n")
             row.append(head, style="italic magenta")
             rows.append(row)
             rows.extend(Text("       │ ", style="bright_black").append(extra, style="italic magenta") for extra in more)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import difflib
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,8 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Give the tour; 0 when every stop answered."""
+    if args.record is not None and not args.record.absolute().parent.is_dir():
+        raise InklingError("no-folder", f"There is no folder {args.record.parent}.", "Make it, or record elsewhere.")
     console = Console(highlight=False, record=args.record is not None)
     if args.file is not None and not args.file.is_file():
         raise InklingError(
@@ -100,8 +103,8 @@ async def _tour(console: Console, folder: Path, file: Path | None) -> int:
             await guide.diagnostics(code)
             incident = guide.open(folder / "incident.md")
             await guide.code_action(incident, 2, len(incident.lines) - 1)
-            await guide.complete(code, "        return self.count")
-            await guide.complete(code, "            data = json.load(")
+            await guide.complete(code, "        with open(self.")
+            await guide.complete(code, "        for other, until in list(")
         await guide.farewell()
         return int(guide.failed)
 
@@ -204,7 +207,7 @@ class Guide:
             self.console.print(f"  • {action['title']}")
         action = next((action for action in actions if action["title"].startswith("Insert summary")), None)
         if action is None:
-            self._missing("no action that inserts a summary", "")
+            self.console.print("  None of them inserts a summary here: there is too little text.")
             return
         began = time.perf_counter()
         with self.console.status(f"  {action['title']} …"):
@@ -262,10 +265,12 @@ class Guide:
     async def farewell(self) -> None:
         """Where text went, and what next."""
         status = await self.session.request("inkling/status", {})
-        models = [model["id"] for model in (status.get("engine") or {}).get("models", [])]
+        loaded = [model["id"] for model in (status.get("engine") or {}).get("models", []) if model["state"] == "ready"]
         _say(self.console, "That was all on this machine")
-        self.console.print(f"  Models used: {', '.join(models) or 'none'}. Nothing was sent anywhere.")
-        self.console.print("  Next: [b]inkling tour YOUR_FILE[/b], or set up your editor as README.md says.")
+        for message in dict.fromkeys(self.session.messages):
+            self.console.print(Text(f"  The server says: {message}", style="yellow"))
+        self.console.print(f"  Models in the engine: {', '.join(loaded) or 'none'}. Nothing was sent anywhere.")
+        self.console.print(f"  Next: [b]{_command()} tour YOUR_FILE[/b], or set up your editor as README.md says.")
 
     def _missing(self, what: str, took: str) -> None:
         self.failed = True
@@ -275,6 +280,11 @@ class Guide:
 def _say(console: Console, title: str) -> None:
     console.print()
     console.print(Rule(title, align="left", style="blue"))
+
+
+def _command() -> str:
+    """How this command was called, so that the reader can call it again."""
+    return sys.argv[0] if Path(sys.argv[0]).name == "inkling" else f"{sys.executable} -m inkling"
 
 
 def _since(began: float) -> str:

@@ -33,7 +33,7 @@ from inkling.lsp.handles import EngineHandle, LazyTokens
 from inkling.lsp.log import log
 from inkling.lsp.progress import Progresses
 from inkling.lsp.protocol import Protocol, State, request_id
-from inkling.lsp.reasons import Reasons
+from inkling.lsp.reasons import UNUSABLE, Reasons
 from inkling.lsp.transport import Transport
 from inkling.lsp.watch import Watch
 from inkling.lsp.wire import Deframer, Frame, Junk
@@ -74,6 +74,7 @@ class Session:
         self.configuration = Configuration()
         self.excluded = Exclusion(())
         self.reasons = Reasons()
+        self._told: set[tuple[str, str]] = set()
         self.progresses = Progresses(protocol)
         self.engine = EngineLink(lambda: self.configuration.engine, self.progresses, self._engine_event, connect)
         self.host = Host(self)
@@ -239,6 +240,9 @@ class Session:
         """Keep the reason why nothing was shown."""
         identifier = request if request is not None else request_id.get()
         self.reasons.record(uri, surface, nothing, plugin=plugin, request=identifier)
+        if nothing.reason in UNUSABLE and (plugin, nothing.detail) not in self._told:
+            self._told.add((plugin, nothing.detail))
+            self.show_message(f"Inkling: {plugin}: {nothing.detail}", Severity.WARNING)
         self.send_trace(
             log.event("debug", "nothing", id=identifier, method=surface, plugin=plugin, uri=uri, reason=nothing.reason)
         )
