@@ -13,8 +13,21 @@ from inkling.api import Nothing
 KEPT = 5
 PLACES = 400
 UNUSABLE = frozenset(
-    "bad-model-id model-not-found missing-package no-tokenizer out-of-memory pickle-only remote-code tokenizer-corrupt"
-    " tokenizer-missing unknown-architecture weights-corrupt weights-missing wrong-task".split()
+    [
+        "bad-model-id",
+        "model-not-found",
+        "missing-package",
+        "no-tokenizer",
+        "out-of-memory",
+        "pickle-only",
+        "remote-code",
+        "tokenizer-corrupt",
+        "tokenizer-missing",
+        "unknown-architecture",
+        "weights-corrupt",
+        "weights-missing",
+        "wrong-task",
+    ]
 )
 """Reasons that say a configured model cannot be used: the user is told each once, unasked."""
 
