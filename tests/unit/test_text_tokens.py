@@ -182,3 +182,17 @@ async def test_the_event_loop_runs_while_a_long_text_is_counted(service: TokenSe
         await asyncio.sleep(0.001)
         turns += 1
     assert turns > 3
+
+
+async def test_a_model_is_looked_for_off_the_event_loop(folder: Path) -> None:
+    threads = []
+
+    def resolve(model: str) -> Path:
+        threads.append(threading.current_thread())
+        return folder / model
+
+    service = TokenService(resolve)
+    await service.context_window("minilm")
+    await service.count_text("some text", "minilm")
+    assert len(threads) == 2 and threading.current_thread() not in threads
+    service.close()

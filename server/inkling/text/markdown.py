@@ -27,7 +27,6 @@ _UNSURE = re.compile(
 _LINE_START = re.compile(r"(?:[ \t]*>)*[ \t]*(?:(?:[-*+]|\d{1,9}[.)])(?=[ \t])[ \t]+)*(?:\[[ xX]\][ \t]+)?")
 _ATX = re.compile(r"[ \t]*#{1,6}[ \t]+")
 _ATX_END = re.compile(r"[ \t]+#+[ \t]*\Z")
-_UNDERLINE = re.compile(r"[ \t]*(?:=+|-+)[ \t]*\Z")
 _INLINE = re.compile(
     r"(?P<code>`+)(?:(?!`).)+(?P=code)"
     r"|!?\[(?P<label>[^\[\]\n]*)\]"

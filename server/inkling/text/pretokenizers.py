@@ -54,7 +54,6 @@ class Cuts:
 
 ALL = Cuts(WHITE, WHITE, True, True)
 NONE = Cuts()
-_SPACES = Cuts(WHITE, WHITE)
 
 Seen = Mapping[str, frozenset[str]]
 

@@ -41,7 +41,7 @@ class TokenCount:
 
 
 class TokenService:
-    """`inkling.api.Tokens`. `resolve` maps a model id to the folder of its tokenizer.json.
+    """`inkling.api.Tokens`. `resolve` maps a model id to the folder of its tokenizer.json; it may read the disk.
 
     Tokenizers load and long texts are counted on one worker thread; a count that is no longer awaited stops within a
     tenth of a second, and what it counted stays for the next. All methods raise `InklingError` when the model has no
@@ -101,15 +101,8 @@ class TokenService:
     async def context_window(self, model: str) -> int | None:
         """How many tokens the model reads: the least that its configuration and its tokenizer's allow."""
         if model not in self._windows:
-            folder = self._resolve(model)
-            self._windows[model] = await self._work(lambda _: _context_window(folder))
+            self._windows[model] = await self._work(lambda _: _context_window(self._resolve(model)))
         return self._windows[model]
-
-    def forget(self, model: str) -> None:
-        """Read a model's files anew on next need; for when they were replaced."""
-        self._counters.pop(model, None)
-        self._windows.pop(model, None)
-        self._whole.clear()
 
     def close(self) -> None:
         """Stop the worker; counts under way end unfinished."""
@@ -129,8 +122,7 @@ class TokenService:
                 del self._counters[model]
 
     async def _load(self, model: str) -> Counter:
-        folder = self._resolve(model)
-        return await self._work(lambda _: _load_counter(model, folder))
+        return await self._work(lambda _: _load_counter(model, self._resolve(model)))
 
     async def _count_rope(self, counter: Counter, rope: Rope) -> int:
         if counter.is_cheap(rope):
