@@ -49,10 +49,6 @@ class Edge:
 
     # -- to the client
 
-    def to_position(self, snapshot: Snapshot, position: Position) -> types.Position:
-        """In the client's columns."""
-        return types.Position(*encoding.encode(snapshot, position, self.encoding))
-
     def to_range(self, snapshot: Snapshot, span: Range) -> types.Range:
         """In the client's columns."""
         start, end = encoding.encode_range(snapshot, span, self.encoding)

@@ -130,8 +130,3 @@ class Dispatch:
 def content_modified() -> Failed:
     """The error for an answer that no longer fits the text."""
     return Failed(CONTENT_MODIFIED, "The document changed.")
-
-
-def this_request() -> int | str | None:
-    """The id of the request whose handler is running."""
-    return request_id.get()
