@@ -98,16 +98,23 @@ def sources(tmp_path: Path) -> Path:
     return folder
 
 
-def test_recipe_ends_in_a_tokenizer_with_a_card(tmp_path: Path, sources: Path, capsys: Any) -> None:
+@pytest.mark.parametrize(("held_out", "measured_on"), [(["other"], "held-out"), ([], "training")])
+def test_recipe_ends_in_a_tokenizer_with_a_card(
+    tmp_path: Path, sources: Path, capsys: Any, held_out: list[str], measured_on: str
+) -> None:
     from transformers import AutoTokenizer
 
     path = tmp_path / "tokenizer.toml"
-    path.write_text(recipe_text(sources, vocabulary=300))
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "a.py").write_text("def other(first, second):\n    return first - second\n" * 4)
+    recipe = recipe_text(sources, vocabulary=300).replace("folders = [", f"folders = [{json.dumps(str(other))}, ")
+    path.write_text(f"{recipe}\nheld_out = {json.dumps(held_out)}\nheld_out_share = 0.0\n")
     assert main(["train", "tokenizer", str(path), "--set", "corpus.near_copies=1"]) == 0
     folder = Path(capsys.readouterr().out.strip())
     assert 256 + len(SPECIAL_TOKENS) < AutoTokenizer.from_pretrained(folder).vocab_size <= 300
     card = (folder / "README.md").read_text()
-    assert "bytes per token, held-out text" in card or "bytes per token, training text" in card
+    assert f"bytes per token, {measured_on} text" in card
     assert (tmp_path / "corpus" / "train.jsonl").is_file()
 
 
