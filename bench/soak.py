@@ -40,7 +40,7 @@ JUNK = (
 ROUND_S = 60.0
 """One server's life; the next begins with a fresh process."""
 GROWTH_MB = 32.0
-"""The most that one life may add to a server that is warm. A minute, some 5,000 requests, was measured to add 4.4 MB."""
+"""The most that one life may add to a server that is warm. A minute, some 5,000 requests, added 4.4 MB."""
 
 
 class Report:
