@@ -134,7 +134,8 @@ def test_the_reason_is_told(tiny_lm: Callable[[str], Path]) -> None:
 
 def test_comparison_has_every_method(tiny_lm: Callable[[str], Path]) -> None:
     text = "".join(f"def function_{n}(value):\n    return value + {n}\n\n" for n in range(60))
-    rows = {row.method: row for row in quantize_compare.compare(tiny_lm("llama"), text, most_tokens=200, decode_tokens=3)}
+    compared = quantize_compare.compare(tiny_lm("llama"), text, most_tokens=200, decode_tokens=3)
+    rows = {row.method: row for row in compared}
     assert set(rows) == set(quantize_compare.methods("cpu"))
     exact_row = rows[Method.FLOAT32]
     for row in rows.values():

@@ -53,7 +53,7 @@ def test_ghost_text(value: object, expected: str) -> None:
     [
         ("abcdef", 2, 4, 80, ["     1 │ abcdef", "       │   ~~"]),
         ("", 0, 0, 80, ["     1 │ "]),
-        ("a" * 25, 18, 22, 29, ["     1 │ " + "a" * 20, "       │ " + " " * 18 + "~~", "       │ aaaaa", "       │ ~~"]),
+        ("a" * 22, 18, 21, 29, ["     1 │ " + "a" * 20, "       │ " + " " * 18 + "~~", "       │ aa", "       │ ~"]),
     ],
 )
 def test_squiggled(line: str, start: int, stop: int, width: int, expected: list[str]) -> None:
