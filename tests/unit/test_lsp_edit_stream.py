@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 from tests.lsp.editor import CAPABILITIES, QUIET, Editor, session_with
 
+from inkling.api import Position
+from inkling.lsp.edit_stream import GrowingText
+
 URI = "file:///work/a.txt"
 
 
@@ -146,3 +149,17 @@ async def test_an_editor_that_reports_the_insertion_elsewhere() -> None:
         editor.open(URI, "<0><1>\n")
         assert await editor.result(write(editor, 0, pieces=1)) is None
         assert editor.texts[URI] == "<0><0><1>\n"
+
+
+async def test_a_line_end_may_come_in_halves() -> None:
+    async with session_with("words=Words") as (editor, session):
+        await editor.initialize()
+        editor.open(URI, "a\nb\n")
+        await editor.until(lambda: session.documents.snapshot(URI) is not None)
+        snapshot = session.documents.snapshot(URI)
+        assert snapshot is not None
+        growing = GrowingText(session, snapshot, Position(0, 1), "test")
+        for piece in ("x\r", "\ny\r", "z"):
+            await growing.write(piece)
+        await growing.finish()
+        assert editor.texts[URI] == "ax\ny\rz\nb\n"

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
-import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing, suppress
 from typing import Any
@@ -33,7 +32,6 @@ KEEP_ALIVE_S = 5.0
 """A quiet stream sends a comment this often, so that both ends notice a dead peer."""
 
 _OFF_LOOP = 256 * 1024
-_ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 async def read_json(request: Request) -> dict[str, Any]:

@@ -36,7 +36,7 @@ class GrowingText:
         self._eol = snapshot.eol
         self._start = self._end = moved[0]
         self._awaited = ""
-        self._waiting = ""
+        self._waiting = self._half = ""
         self._failure: InklingError | None = None
         self._echoed = asyncio.Event()
         self._pump: asyncio.Task[None] | None = None
@@ -45,14 +45,22 @@ class GrowingText:
     async def write(self, text: str) -> None:
         """Append. Raises `document-changed` when the user typed there, or closed the document."""
         self._check()
+        text = self._half + text
+        self._half = "\r" if text.endswith("\r") else ""  # perhaps half of a line end
+        self._put(text.removesuffix("\r") if self._half else text)
+        await asyncio.sleep(0)
+
+    def _put(self, text: str) -> None:
         self._waiting += text.replace("\r\n", "\n").replace("\n", self._eol)
         if self._pump is None or self._pump.done():
             self._pump = asyncio.create_task(self._apply_waiting())
-        await asyncio.sleep(0)
 
     async def finish(self) -> None:
         """Wait until everything has been applied."""
         try:
+            if self._half:
+                self._half = ""
+                self._put("\r")
             if self._pump is not None:
                 await self._pump
             self._check()

@@ -8,7 +8,6 @@ import functools
 import inspect
 import time
 from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -16,7 +15,6 @@ from inkling.api import InklingError, Nothing
 from inkling.plugins.entry import Entry, Method
 
 T = TypeVar("T")
-current_plugin: ContextVar[str] = ContextVar("current_plugin", default="")
 
 
 @dataclass
@@ -47,7 +45,6 @@ async def drive(
     on_item: Callable[[T], None] | None,
 ) -> None:
     """Run the method to its end, filling `outcome`; each item goes through `accept`, which may raise."""
-    current_plugin.set(entry.name)
     await _started(entry)
 
     def take(item: Any) -> None:
