@@ -283,8 +283,10 @@ def _say(console: Console, title: str) -> None:
 
 
 def _command() -> str:
-    """How this command was called, so that the reader can call it again."""
-    return sys.argv[0] if Path(sys.argv[0]).name == "inkling" else f"{sys.executable} -m inkling"
+    """How this command was called, so that the reader can call it again from here."""
+    program = Path(sys.argv[0] if Path(sys.argv[0]).name == "inkling" else sys.executable)
+    shown = program.relative_to(Path.cwd()) if program.is_relative_to(Path.cwd()) else program
+    return str(shown) if program.name == "inkling" else f"{shown} -m inkling"
 
 
 def _since(began: float) -> str:
