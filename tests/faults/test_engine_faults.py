@@ -12,7 +12,7 @@ from inkling.engine.fake import FakeEngine
 from inkling.engine.protocol import EngineEvent, Label, ModelState
 from inkling.errors import InklingError
 
-URI = "file:///work/a.txt"
+URI = "file:///home/a.txt"
 START: dict[str, Any] = {}
 
 

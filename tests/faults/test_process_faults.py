@@ -15,7 +15,7 @@ import psutil
 import pytest
 from tests.lsp.editor import Editor, environment, server_process
 
-URI = "file:///work/a.txt"
+URI = "file:///home/a.txt"
 HOVER = {"textDocument": {"uri": URI}, "position": {"line": 0, "character": 1}}
 
 

@@ -19,7 +19,7 @@ from inkling.engine.fake import FakeEngine
 from inkling.engine.protocol import EngineEvent, Label, ModelState
 from inkling.errors import InklingError
 
-URIS = [f"file:///work/{name}" for name in ("a.txt", "b é.md", ".env")]
+URIS = [f"file:///home/{name}" for name in ("a.txt", "b é.md", ".env")]
 TEXT = st.text(st.sampled_from("ab \n😀é\f\u2028bad"), max_size=30)
 WAYS = ("raise", "type", "item-type", "inkling-error", "nothing", "hang")
 TIMEOUTS = {"hover": 0.05, "diagnostics": 0.2, "inline_completion": 0.2, "code_actions": 0.2, "command": 0.5}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.lsp.editor import QUIET, Editor, session_with
 
-URI = "file:///work/a.txt"
+URI = "file:///home/a.txt"
 
 
 def change(text: str, *place: int) -> dict[str, Any]:
@@ -166,7 +166,7 @@ async def test_12_typing_in_a_huge_document_copies_nothing(text: str) -> None:
 async def test_excluded_files_are_seen_by_no_plugin() -> None:
     async with session_with("words=Words") as (editor, session):
         await editor.initialize()
-        for uri in ("file:///work/.env", "file:///home/x/id_rsa", "file:///work/a%20b/key.pem"):
+        for uri in ("file:///home/.env", "file:///home/x/id_rsa", "file:///home/a%20b/key.pem"):
             editor.open(uri, "secret words")
             assert await editor.ask("textDocument/hover", editor.at(uri)) is None
             assert [reason.reason for reason in session.reasons.of(uri)] == ["excluded"]

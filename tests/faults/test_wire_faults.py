@@ -15,7 +15,7 @@ import pytest
 import pytest_asyncio
 from tests.lsp.editor import Editor, server_process
 
-URI = "file:///work/a.txt"
+URI = "file:///home/a.txt"
 HOVER = {"textDocument": {"uri": URI}, "position": {"line": 0, "character": 1}}
 BODY = json.dumps({"jsonrpc": "2.0", "id": "raw", "method": "textDocument/hover", "params": HOVER}).encode()
 FRAME = b"Content-Length: %d\r\n\r\n%s" % (len(BODY), BODY)

@@ -13,7 +13,7 @@ from tests.lsp.editor import Editor, _Memory
 from inkling.engine.fake import FakeEngine
 from inkling.lsp.session import Session
 
-URI = "file:///work/a.py"
+URI = "file:///home/a.py"
 TEXT = "def total(values):\n    "
 TOKENS = (
     "result",

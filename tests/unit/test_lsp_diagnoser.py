@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.lsp.editor import NO_ANSWER, PUSH_ONLY, QUIET, Editor, session_with
 
-URI = "file:///work/a.txt"
+URI = "file:///home/a.txt"
 
 
 def too_large(editor: Editor) -> None:

@@ -11,7 +11,7 @@ from tests.lsp.editor import CAPABILITIES, QUIET, Editor, session_with
 from inkling.api import Position
 from inkling.lsp.edit_stream import GrowingText
 
-URI = "file:///work/a.txt"
+URI = "file:///home/a.txt"
 
 
 def write(editor: Editor, offset: int, pieces: int = 3, pause: float = 0.0) -> Any:

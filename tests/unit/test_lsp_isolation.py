@@ -16,7 +16,7 @@ from inkling.api import CodeLens, Diagnostic, Hover, Plugin, Position, Range, Sn
 from inkling.lsp.session import Session
 from inkling.plugins.entry import GROUP
 
-URI = "file:///work/a.txt"
+URI = "file:///home/a.txt"
 FAST = {"server": {"start_engine": False, "timeouts": {"hover": 0.05, "diagnostics": 0.05, "command": 0.05}}}
 
 

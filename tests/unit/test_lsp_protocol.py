@@ -11,7 +11,7 @@ from tests.lsp.editor import CAPABILITIES, QUIET, Editor, session_with
 
 from inkling.engine.fake import FakeEngine
 
-URI = "file:///work/a.txt"
+URI = "file:///home/a.txt"
 SLOW = QUIET | {"words": {"pause": 30}}
 HOVER = {"textDocument": {"uri": URI}, "position": {"line": 0, "character": 0}}
 CONTEXT = {"triggerKind": 1}

@@ -11,7 +11,7 @@ from tests.lsp.editor import CAPABILITIES, QUIET, Editor, session_with
 
 from inkling.lsp.session import Session
 
-URI = "file:///work/a.txt"
+URI = "file:///home/a.txt"
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.lsp.editor import CAPABILITIES, PUSH_ONLY, QUIET, RefusedError, session_with
 
-URI = "file:///work/a.txt"
+URI = "file:///home/a.txt"
 TEXT = "a bad day\nfür 😀 bad\nend\n"
 
 

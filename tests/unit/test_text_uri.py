@@ -18,9 +18,9 @@ ODD = ("conjure://[x", "file://[/a.txt", "x://a]/b", "file://\u2100/a.txt")
 
 
 @given(st.from_regex(r"[a-z]{1,8}://[a-z.]{0,9}/[A-Za-z0-9%/._é#?-]{0,40}", fullmatch=True))
-@example("file:///work/a%20b.txt")
+@example("file:///home/a%20b.txt")
 @example("untitled:Untitled-1")
-@example("vscode-notebook-cell:/work/a.ipynb#W0")
+@example("vscode-notebook-cell:/home/a.ipynb#W0")
 def test_path_as_the_standard_library_has_it(uri: str) -> None:
     parts = urlsplit(uri)
     assert split_uri(uri) == (parts.scheme, parts.netloc, parts.path)
@@ -36,7 +36,7 @@ def test_no_uri_is_refused(uri: str) -> None:
 @pytest.mark.parametrize(
     ("uri", "expected"),
     [
-        ("file:///work/a%20b.txt", Path("/work/a b.txt")),
+        ("file:///home/a%20b.txt", Path("/home/a b.txt")),
         ("FILE://localhost/work", Path("/work")),
         ("file://[/work", Path("//[/work")),
         ("conjure://[x", None),

@@ -33,7 +33,7 @@ from inkling_plugins.completion import maker, reasons
 BODY = ("return", " a", " +", " b")
 
 
-def document(text: str, uri: str = "file:///work/a.py", language: str = "python") -> tuple[Snapshot, Position]:
+def document(text: str, uri: str = "file:///home/a.py", language: str = "python") -> tuple[Snapshot, Position]:
     offset = text.index("|")
     snapshot = Snapshot.of(text.replace("|", "", 1), uri=uri, language=language)
     return snapshot, snapshot.position(offset)
@@ -377,7 +377,7 @@ async def test_what_the_model_is_given(started: Any) -> None:
     request = plugin.engine.calls[0].arguments["request"]
     assert request.prompt == "import b\n\n\ndef add(a, b):\n    "
     assert request.stop == ("\n\n", "\nadd(1, 2)")
-    assert request.cache_key == "file:///work/a.py"
+    assert request.cache_key == "file:///home/a.py"
     assert request.temperature == 0
 
 
@@ -401,8 +401,8 @@ async def test_what_follows_is_shown_when_it_says_something(
 
 async def test_context_is_read_in_a_pause_and_kept(started: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(maker, "IDLE_S", 0.0)
-    other = Snapshot.of("def helper(first, second):\n    return first * second\n", uri="file:///work/b.py")
-    kept_out = Snapshot.of("alpha = beta\ngamma = delta\n", uri="file:///work/vendor/c.py")
+    other = Snapshot.of("def helper(first, second):\n    return first * second\n", uri="file:///home/b.py")
+    kept_out = Snapshot.of("alpha = beta\ngamma = delta\n", uri="file:///home/vendor/c.py")
     engine = FakeEngine(texts=BODY)
     plugin = await started(Complete, engine, [other, kept_out], exclude=("vendor/",))
     await ask(plugin, "x = |\n")
@@ -456,7 +456,7 @@ async def test_a_long_match_is_copied_without_a_model(started: Any) -> None:
     seen = (
         "    logger.warning('retrying the request after a failure', attempt, exc_info=error)\n    time.sleep(delay)\n"
     )
-    other = Snapshot.of("def a():\n" + seen, uri="file:///work/b.py", language="python")
+    other = Snapshot.of("def a():\n" + seen, uri="file:///home/b.py", language="python")
     plugin = await started(Complete, FakeEngine(texts=BODY), [other])
     assert last(await ask(plugin, "def b():\n    logger.warning('retrying the request after a failure', |")) == (
         "attempt, exc_info=error)"
@@ -468,7 +468,7 @@ async def test_a_long_match_is_copied_without_a_model(started: Any) -> None:
 async def test_a_whole_line_needs_a_longer_match(started: Any, above: int, model: bool) -> None:
     """Each line above has 40 characters; 48 are enough for the rest of a line, 96 for a whole one."""
     known = "".join(f"value_{name} = compute_the_value_of({name}, 1)\n" for name in "abcdefgh")
-    other = Snapshot.of(known, uri="file:///work/b.py", language="python")
+    other = Snapshot.of(known, uri="file:///home/b.py", language="python")
     plugin = await started(Complete, FakeEngine(texts=BODY), [other])
     lines = known.splitlines(keepends=True)
     await ask(plugin, "import x\n" + "".join(lines[4 - above : 4]) + "|\n")
