@@ -104,13 +104,14 @@ def best_spans(
     nothing = float(probabilities[0, 0] * probabilities[0, 1]) if window.special_tokens_mask[0] else 0.0
     probabilities = probabilities.masked_fill(~inside[:, None], 0.0)
     table = torch.outer(probabilities[:, 0], probabilities[:, 1]).triu().tril(longest - 1)
-    best = table.flatten().topk(min(count, table.numel()))
-    spans = []
-    for score, place in zip(best.values.tolist(), best.indices.tolist(), strict=True):
-        if score > 0:
-            start, end = _whole_words(window, *divmod(place, len(window)))
-            spans.append((start, end, float(score)))
-    return spans, nothing
+    # Spans that widen to the same words count once, so more tokens than `count` may have to be looked at.
+    spans: dict[tuple[int, int], float] = {}
+    ranked = table.flatten().sort(descending=True)
+    for score, place in zip(ranked.values, ranked.indices, strict=True):
+        if not score > 0 or len(spans) == count:
+            break
+        spans.setdefault(_whole_words(window, *divmod(int(place), len(window))), float(score))
+    return [(start, end, score) for (start, end), score in spans.items()], nothing
 
 
 def _whole_words(window: Encoding, first: int, last: int) -> tuple[int, int]:
