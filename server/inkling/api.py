@@ -17,11 +17,12 @@ only its own result. To show nothing *with a reason*, return (or yield) `Nothing
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any, ClassVar, Protocol, TypeVar
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, TypeVar, overload
 
 from inkling.engine.protocol import (
     Answer,
@@ -97,8 +98,20 @@ class Action:
 
 
 @dataclass(frozen=True, slots=True)
+class Related:
+    """Another place that a diagnostic speaks of; without a `uri` in the same document."""
+
+    range: Range
+    message: str
+    uri: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """A squiggle. The host adds the plugin's name as source; `fixes` are quick fixes while the span is unchanged."""
+    """A squiggle. The host adds the plugin's name as source; `fixes` are quick fixes while the span is unchanged.
+
+    `tags` are of `unnecessary` (shown faded) and `deprecated` (struck through).
+    """
 
     range: Range
     message: str
@@ -107,6 +120,8 @@ class Diagnostic:
     href: str = ""
     data: Mapping[str, Scalar] = field(default_factory=dict)
     fixes: tuple[Action, ...] = ()
+    tags: tuple[str, ...] = ()
+    related: tuple[Related, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +144,69 @@ class GhostText:
     text: str
     range: Range | None = None
     complete: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """An entry of the completion list: `new_text` replaces `range` (default: what is written of the word so far).
+
+    The range lies on one line and holds the cursor. Entries are shown by `rank`, lowest first.
+    """
+
+    label: str
+    new_text: str
+    range: Range | None = None
+    detail: str = ""
+    documentation: str = ""
+    rank: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class InlayHint:
+    """A few words shown between the characters of a line, which they are no part of."""
+
+    position: Position
+    label: str
+    tooltip: str = ""
+    padding_left: bool = False
+    padding_right: bool = False
+
+
+SEMANTIC_TYPES = (
+    "namespace", "type", "class", "enum", "interface", "struct", "typeParameter", "parameter", "variable", "property",
+    "enumMember", "event", "function", "method", "macro", "keyword", "modifier", "comment", "string", "number",
+    "regexp", "operator", "decorator", "label",
+    "entity", "mark", "token", "tokenAlternate", "tokenSpecial", "tokenUnknown",
+)  # fmt: skip
+"""What a `SemanticToken` may be: the protocol's own types, which every colour theme knows, and then ours."""
+
+SEMANTIC_MODIFIERS = (
+    "declaration", "definition", "readonly", "static", "deprecated", "abstract", "async", "modification",
+    "documentation", "defaultLibrary",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class SemanticToken:
+    """A span to colour: `type` is one of `SEMANTIC_TYPES`, `modifiers` of `SEMANTIC_MODIFIERS`. It may cross lines."""
+
+    range: Range
+    type: str
+    modifiers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Symbol:
+    """Something of the workspace that has a name and a place.
+
+    `kind` is one of the protocol's, in lower case: `file`, `class`, `function`, `string`, …
+    """
+
+    name: str
+    uri: str
+    range: Range
+    kind: str = "string"
+    container: str = ""
 
 
 class Progress(Protocol):
@@ -168,6 +246,34 @@ class Editor(Protocol):
 
     async def show_text(self, title: str, text: str, language: str = "markdown") -> None:
         """A longer text in a place of its own."""
+        ...
+
+    async def open(self, uri: str, range: Range | None = None) -> None:
+        """Show a document with `range` selected; an editor that cannot is told the place in a message."""
+        ...
+
+    async def choose(self, title: str, options: Sequence[str]) -> str | None:
+        """Have the user choose one of a few; None when they choose none."""
+        ...
+
+    def refresh(self, surface: str) -> None:
+        """Have a surface shown anew: `inlay_hints`, `semantic_tokens`, `code_lenses` or `diagnostics`."""
+        ...
+
+    def workspace_folders(self) -> Sequence[Path]:
+        """The workspace's folders on this machine, first one first."""
+        ...
+
+    def files(self, skipped: Callable[[str, Nothing], None] | None = None) -> AsyncGenerator[Snapshot, None]:
+        """The workspace's text files, off the event loop; an open one as it is in the editor.
+
+        Left out are what git ignores, what no plugin may see, and what is too large or no text; `skipped(uri, why)`
+        is told of each of those last ones.
+        """
+        ...
+
+    def cache_folder(self) -> Path:
+        """A folder for what this plugin has computed for this workspace, private to the user; made when missing."""
         ...
 
     async def change_setting(self, key: str, value: Any) -> None:
@@ -232,6 +338,7 @@ class Surface:
     name: str = ""
     title: str = ""
     languages: tuple[str, ...] = ()
+    triggers: str = ""
 
 
 def _mark(surface: Surface) -> Callable[[F], F]:
@@ -267,6 +374,35 @@ def inline_completion(function: F) -> F:
     return _mark(Surface("inline_completion"))(function)
 
 
+@overload
+def completion(function: F) -> F: ...
+@overload
+def completion(*, triggers: str) -> Callable[[F], F]: ...
+def completion(function: F | None = None, *, triggers: str = "") -> F | Callable[[F], F]:
+    """`async (snapshot, position)`, returning or yielding `Completion`.
+
+    Asked when the user types a word or asks for completions, and after each character of `triggers`. Yield
+    `Nothing("incomplete")` as well to be asked again with each further character.
+    """
+    decorate = _mark(Surface("completion", triggers=triggers))
+    return decorate if function is None else decorate(function)
+
+
+def inlay_hints(function: F) -> F:
+    """`async (snapshot, range)`, returning or yielding `InlayHint`; `range` is what the user looks at."""
+    return _mark(Surface("inlay_hints"))(function)
+
+
+def semantic_tokens(function: F) -> F:
+    """`async (snapshot, range)`, returning or yielding `SemanticToken`; `range` is what to colour, often everything."""
+    return _mark(Surface("semantic_tokens"))(function)
+
+
+def workspace_symbols(function: F) -> F:
+    """`async (query)`, returning or yielding `Symbol`."""
+    return _mark(Surface("workspace_symbols"))(function)
+
+
 def resolver(name: str) -> Callable[[F], F]:
     """`async (snapshot, range, **arguments)`, returning or yielding `Edit`, for an `Action(resolve=name)`."""
     return _mark(Surface("resolver", name))
@@ -278,9 +414,11 @@ def command(name: str, title: str) -> Callable[[F], F]:
 
 
 __all__ = [
-    "API_VERSION", "Action", "Answer", "Chunk", "CodeLens", "ContextFile", "Diagnostic", "Edit", "EditStream", "Editor",
-    "Engine", "Entity", "Fill", "GenerateRequest", "GhostText", "Hover", "InklingError", "Label", "Nothing", "Plugin",
-    "Position", "Priority", "Progress", "Range", "Scope", "Segment", "SegmentKind", "Severity", "Snapshot", "Summary",
-    "Surface", "Task", "TokenSpan", "Tokens", "block_at", "code_actions", "code_lenses", "command", "diagnostics",
-    "hover", "inline_completion", "resolver", "scope_at", "segments", "sentences", "uri_path",
+    "API_VERSION", "SEMANTIC_MODIFIERS", "SEMANTIC_TYPES", "Action", "Answer", "Chunk", "CodeLens", "Completion",
+    "ContextFile", "Diagnostic", "Edit", "EditStream", "Editor", "Engine", "Entity", "Fill", "GenerateRequest",
+    "GhostText", "Hover", "InklingError", "InlayHint", "Label", "Nothing", "Plugin", "Position", "Priority",
+    "Progress", "Range", "Related", "Scope", "Segment", "SegmentKind", "SemanticToken", "Severity", "Snapshot",
+    "Summary", "Surface", "Symbol", "Task", "TokenSpan", "Tokens", "block_at", "code_actions", "code_lenses",
+    "command", "completion", "diagnostics", "hover", "inlay_hints", "inline_completion", "resolver", "scope_at",
+    "segments", "semantic_tokens", "sentences", "uri_path", "workspace_symbols",
 ]  # fmt: skip

@@ -29,6 +29,8 @@ CAPABILITIES: dict[str, Json] = {
         "workspaceEdit": {"documentChanges": True},
         "diagnostics": {"refreshSupport": True},
         "codeLens": {"refreshSupport": True},
+        "inlayHint": {"refreshSupport": True},
+        "semanticTokens": {"refreshSupport": True},
         "didChangeWatchedFiles": {"dynamicRegistration": True},
     },
     "textDocument": {
@@ -40,6 +42,9 @@ CAPABILITIES: dict[str, Json] = {
             "dataSupport": True,
         },
         "inlineCompletion": {},
+        "completion": {},
+        "inlayHint": {},
+        "semanticTokens": {"requests": {"full": True, "range": True}},
     },
     "notebookDocument": {"synchronization": {}},
 }

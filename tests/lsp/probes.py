@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import time
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
@@ -12,25 +13,34 @@ from typing import Any
 from inkling.api import (
     Action,
     CodeLens,
+    Completion,
     Diagnostic,
     Edit,
     GenerateRequest,
     GhostText,
     Hover,
     InklingError,
+    InlayHint,
     Nothing,
     Plugin,
     Position,
     Range,
+    Related,
+    SemanticToken,
     Severity,
     Snapshot,
+    Symbol,
     code_actions,
     code_lenses,
     command,
+    completion,
     diagnostics,
     hover,
+    inlay_hints,
     inline_completion,
     resolver,
+    semantic_tokens,
+    workspace_symbols,
 )
 
 
@@ -123,6 +133,84 @@ class Words(Plugin):
 
 
 every = range  # the API names a parameter `range`
+
+
+class Places(Plugin):
+    """The surfaces that are about places: completion, hints, colours, symbols; and what an editor can be asked for."""
+
+    name = "places"
+
+    @dataclass(frozen=True)
+    class Settings:
+        """The table `[places]`."""
+
+        way: str = ""
+        """How to go wrong: a range without the cursor, an unknown colour, an unknown kind, later."""
+
+    @completion(triggers="@")
+    async def complete(self, snapshot: Snapshot, position: Position) -> AsyncGenerator[Completion | Nothing, None]:
+        word = snapshot.word_at(position)
+        yield Completion("third", "THIRD", rank=9)
+        if word is not None:
+            yield Completion("better", "better", word, "instead", "*Better* than before.", rank=1)
+        if self.settings.way == "later":
+            yield Nothing("incomplete")
+        if self.settings.way == "range":
+            yield Completion("far", "far", Range(Position(0, 0), Position(0, 0)))
+
+    @inlay_hints
+    async def hints(self, snapshot: Snapshot, range: Range) -> list[InlayHint]:
+        lines = every(snapshot.line_count)
+        return [InlayHint(snapshot.line_range(line).end, f"#{line}", "A *line*", padding_left=True) for line in lines]
+
+    @semantic_tokens
+    async def colours(self, snapshot: Snapshot, range: Range) -> list[SemanticToken]:
+        kind = "pink" if self.settings.way == "colour" else "token"
+        found = [snapshot.range(word.start(), word.end()) for word in re.finditer(r"\w+", snapshot.text)]
+        tokens = [SemanticToken(span, kind, ("readonly", "static")) for span in reversed(found)]
+        everything = SemanticToken(snapshot.range(0, len(snapshot)), "mark")
+        return {"everything": [everything], "both": [*tokens, everything]}.get(self.settings.way, tokens)
+
+    @workspace_symbols
+    async def symbols(self, query: str) -> AsyncGenerator[Symbol, None]:
+        async for snapshot in self.editor.files():
+            start = snapshot.text.find(query)
+            if start >= 0:
+                kind = "pear" if self.settings.way == "kind" else "function"
+                yield Symbol(query, snapshot.uri, snapshot.range(start, start + len(query)), kind, "here")
+
+    @diagnostics
+    async def spare(self, snapshot: Snapshot) -> list[Diagnostic]:
+        first, last = snapshot.line_range(0), snapshot.line_range(snapshot.line_count - 1)
+        return [Diagnostic(first, "not needed", tags=("unnecessary",), related=(Related(last, "see there"),))]
+
+    @command("files", "Files")
+    async def files(self, snapshot: Snapshot | None, range: Range | None) -> str:
+        lines: list[str] = []
+        found = [found async for found in self.editor.files(lambda uri, why: lines.append(f"{uri} {why.reason}"))]
+        lines += [f"{one.uri} {one.language} {len(one)}" for one in found]
+        return "\n".join(sorted(lines))
+
+    @command("go", "Go")
+    async def go(self, snapshot: Snapshot, range: Range) -> None:
+        await self.editor.open(snapshot.uri, range)
+
+    @command("choose", "Choose")
+    async def choose(self, snapshot: Snapshot | None, range: Range | None) -> str:
+        return str(await self.editor.choose("Which one?", ["one", "two"]))
+
+    @command("again", "Again")
+    async def again(self, snapshot: Snapshot | None, range: Range | None, surface: str) -> None:
+        self.editor.refresh(surface)
+
+    @command("keep", "Keep")
+    async def keep(self, snapshot: Snapshot | None, range: Range | None) -> str:
+        return str(self.editor.cache_folder())
+
+    @command("show_twice", "Show twice")
+    async def show_twice(self, snapshot: Snapshot | None, range: Range | None) -> None:
+        await self.editor.show_text("A title?", "one", "plaintext")
+        await self.editor.show_text("A title?", "two", "plaintext")
 
 
 class Model(Plugin):

@@ -47,10 +47,10 @@ async def test_what_changes_while_the_client_takes_its_time_is_refreshed_too() -
             return [message["id"] for message in editor.requests if message["method"] == method]
 
         await editor.initialize()
-        session.diagnoser.refresh()
+        session.refresher.refresh()
         await editor.until(asked)
-        session.diagnoser.refresh()
-        session.diagnoser.refresh()
+        session.refresher.refresh()
+        session.refresher.refresh()
         editor.message(id=asked()[0], result=None)
         await editor.until(lambda: len(asked()) > 1, 5)
         editor.message(id=asked()[1], result=None)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from lsprotocol import types
 from pygls.exceptions import JsonRpcInvalidParams
 
-from inkling.api import Action, CodeLens, Diagnostic, Edit, GhostText, Hover, Position, Range, Severity, Snapshot
+from inkling.api import CodeLens, Diagnostic, Edit, GhostText, Position, Range, Related, Snapshot
+from inkling.lsp.checks import DIAGNOSTIC_TAGS
 from inkling.lsp.client import Client
 from inkling.text import encoding
 from inkling.text.encoding import Encoding
@@ -18,10 +18,11 @@ Json = Any
 
 
 class Edge:
-    """Conversions for one client."""
+    """Conversions for one client. `find` gives the open document of a URI."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, find: Callable[[str], Snapshot | None] = lambda uri: None) -> None:
         self.client = client
+        self._find = find
         self.encoding = Encoding(client.position_encoding)
 
     # -- from the client
@@ -64,7 +65,22 @@ class Edge:
             code_description=types.CodeDescription(diagnostic.href) if diagnostic.href else None,
             source=f"inkling: {plugin}",
             data=dict(diagnostic.data) or None,
+            tags=[types.DiagnosticTag(DIAGNOSTIC_TAGS.index(tag) + 1) for tag in diagnostic.tags] or None,
+            related_information=self._related(snapshot, diagnostic.related) or None,
         )
+
+    def _related(self, snapshot: Snapshot, places: Iterable[Related]) -> list[types.DiagnosticRelatedInformation]:
+        """For a client that shows them. In a document that is not open, so not at hand, columns stay code points."""
+        group = "textDocument.diagnostic" if self.client.pulls_diagnostics else "textDocument.publishDiagnostics"
+        if not self.client.can(f"{group}.relatedInformation"):
+            return []
+        found = []
+        for place in places:
+            uri = place.uri or snapshot.uri
+            there = snapshot if uri == snapshot.uri else self._find(uri)
+            span = raw_range(place.range) if there is None else self.to_range(there, place.range)
+            found.append(types.DiagnosticRelatedInformation(types.Location(uri, span), place.message))
+        return found
 
     def text_edit(self, snapshot: Snapshot, edit: Edit) -> types.TextEdit:
         """Within `snapshot`."""
@@ -112,89 +128,10 @@ class Edge:
         return types.InlineCompletionItem(insert_text=ghost.text, range=self.to_range(snapshot, span))
 
 
-# What a plugin gives is checked whole before any of it is used, and rebuilt of the types that it promises: a tuple
-# becomes the Range that it stands for. These raise TypeError or ValueError.
-
-
-def check_hover(hover: Hover) -> Hover:
-    """A well-formed hover."""
-    _expect(hover, Hover)
-    return Hover(_text(hover.markdown), None if hover.range is None else _span(hover.range))
-
-
-def check_lens(lens: CodeLens) -> CodeLens:
-    """A well-formed lens."""
-    _expect(lens, CodeLens)
-    return CodeLens(_span(lens.range), _text(lens.title), _text(lens.command), _json(lens.arguments))
-
-
-def check_ghost(ghost: GhostText) -> GhostText:
-    """Well-formed ghost text."""
-    _expect(ghost, GhostText)
-    return GhostText(_text(ghost.text), None if ghost.range is None else _span(ghost.range), bool(ghost.complete))
-
-
-def check_action(action: Action) -> Action:
-    """A well-formed action."""
-    _expect(action, Action)
-    if sum((bool(action.edits), bool(action.resolve), bool(action.command))) != 1:
-        raise TypeError("an action has exactly one of edits, resolve and command")
-    return Action(
-        title=_text(action.title),
-        kind=_text(action.kind),
-        edits=tuple(check_edit(edit) for edit in action.edits),
-        resolve=_text(action.resolve),
-        command=_text(action.command),
-        arguments=_json(action.arguments),
-        preferred=bool(action.preferred),
-    )
-
-
-def check_edit(edit: Edit) -> Edit:
-    """A well-formed edit."""
-    _expect(edit, Edit)
-    return Edit(_span(edit.range), _text(edit.new_text))
-
-
-def check_diagnostic(diagnostic: Diagnostic) -> Diagnostic:
-    """A well-formed diagnostic."""
-    _expect(diagnostic, Diagnostic)
-    return Diagnostic(
-        range=_span(diagnostic.range),
-        message=_text(diagnostic.message),
-        severity=Severity(diagnostic.severity),
-        code=_text(diagnostic.code),
-        href=_text(diagnostic.href),
-        data=_json(diagnostic.data),
-        fixes=tuple(check_action(fix) for fix in diagnostic.fixes),
-    )
-
-
-def _expect(value: Any, kind: type) -> None:
-    if not isinstance(value, kind):
-        raise TypeError(f"not a {kind.__name__}")
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError("not a string")
-    return value
-
-
-def _json(value: Any) -> dict[str, Json]:
-    """A mapping that can be sent: JSON knows neither objects nor NaN."""
-    plain = dict(value)
-    json.dumps(plain, allow_nan=False)
-    if not all(isinstance(key, str) for key in plain):
-        raise TypeError("not a string")
-    return plain
-
-
-def _span(value: Any) -> Range:
-    (first_line, first), (last_line, last) = value
-    if not all(isinstance(number, int) for number in (first_line, first, last_line, last)):
-        raise TypeError("not a range")
-    return Range(Position(first_line, first), Position(last_line, last))
+def raw_range(span: Range) -> types.Range:
+    """A range in a text that is not at hand: its columns stay code points."""
+    start, end = (types.Position(max(line, 0), max(column, 0)) for line, column in span)
+    return types.Range(start, end)
 
 
 def _pair(position: types.Position) -> tuple[int, int]:

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from lsprotocol import types
-from pygls.exceptions import JsonRpcException
 
 from inkling.api import Action, Diagnostic, Range, Snapshot
-from inkling.lsp.convert import check_diagnostic
+from inkling.lsp.checks import check_diagnostic
 
 if TYPE_CHECKING:
     from inkling.lsp.session import Session
 
 KIND = "diagnostics"
 PUSH_AFTER_S = 0.4
-REFRESH_AFTER_S = 0.3
 
 
 @dataclass(frozen=True)
@@ -49,10 +46,8 @@ class Diagnoser:
         self._session = session
         self._reports: dict[str, Report] = {}
         self._pushes: dict[str, asyncio.Task[None]] = {}
-        self._refreshing: asyncio.Task[None] | None = None
-        self._refresh_again = False
         self._models = 0
-        """Grows when a model became ready or failed: reports from before may be short of something."""
+        """Grows when a model became ready or failed, or a plugin says so: reports from before may be wrong."""
 
     @property
     def generation(self) -> int:
@@ -99,7 +94,19 @@ class Diagnoser:
         for plugin, diagnostic in report.found:
             span = self._session.documents.rebase(report.snapshot, diagnostic.range)
             if span is not None:
-                yield plugin, diagnostic, span
+                yield plugin, self._with_moved_places(report.snapshot, diagnostic), span
+
+    def _with_moved_places(self, snapshot: Snapshot, diagnostic: Diagnostic) -> Diagnostic:
+        """The other places that it speaks of, where they lie in this document now."""
+        if not diagnostic.related:
+            return diagnostic
+        related = []
+        for place in diagnostic.related:
+            here = place.uri in ("", snapshot.uri)
+            span = self._session.documents.rebase(snapshot, place.range) if here else place.range
+            if span is not None:
+                related.append(replace(place, range=span))
+        return replace(diagnostic, related=tuple(related))
 
     # -- push
 
@@ -136,45 +143,27 @@ class Diagnoser:
         params = types.PublishDiagnosticsParams(uri=uri, diagnostics=items, version=version)
         self._session.server.text_document_publish_diagnostics(params)
 
-    # -- refresh
+    # -- anew
 
-    def refresh_if_waiting(self) -> None:
-        """A model became ready: whoever went without gets results now."""
-        if any(not report.complete for report in self._reports.values()):
-            self._models += 1
-            self.refresh()
+    def outdate(self) -> None:
+        """Something else than the text and the settings decides differently now: no report stands."""
+        self._models += 1
 
-    def refresh(self) -> None:
-        """Something else than the text changed: have all open documents looked at again, soon and once."""
-        self._refresh_again = True
-        if self._refreshing is None or self._refreshing.done():
-            self._refreshing = asyncio.create_task(self._refresh_all())
+    def outdate_if_short(self) -> bool:
+        """A model became ready: whether somebody went without."""
+        short = any(not report.complete for report in self._reports.values())
+        if short:
+            self.outdate()
+        return short
 
-    async def _refresh_all(self) -> None:
-        """Also for what happens while the client takes its time to answer."""
-        while self._refresh_again:
-            await asyncio.sleep(REFRESH_AFTER_S)
-            self._refresh_again = False
-            await self._refresh()
-
-    async def _refresh(self) -> None:
-        session = self._session
-        if not session.greeted:
-            return
-        wanted: list[tuple[str, str]] = [("workspace.codeLens.refreshSupport", types.WORKSPACE_CODE_LENS_REFRESH)]
-        if session.client.pulls_diagnostics:
-            wanted.append(("workspace.diagnostics.refreshSupport", types.WORKSPACE_DIAGNOSTIC_REFRESH))
-        else:
-            for snapshot in session.documents.recent():
-                self.changed(snapshot.uri, after_s=0.0)
-        for capability, method in wanted:
-            if session.client.can(capability):
-                with contextlib.suppress(JsonRpcException, TimeoutError):
-                    await session.protocol.ask(method, None)
+    def publish_all(self) -> None:
+        """Look at all open documents again, for a client that does not pull."""
+        for snapshot in self._session.documents.recent():
+            self.changed(snapshot.uri, after_s=0.0)
 
     def stop(self) -> None:
         """End all work."""
-        for task in [*self._pushes.values(), *([self._refreshing] if self._refreshing else [])]:
+        for task in self._pushes.values():
             task.cancel()
 
 

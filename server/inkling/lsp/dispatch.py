@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from inkling.api import Nothing, Snapshot
+from inkling.api import Nothing, Snapshot, Surface
 from inkling.lsp.log import log
 from inkling.lsp.protocol import CONTENT_MODIFIED, Call, Failed, request_id
 from inkling.plugins import Entry, Method, Outcome
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 MARGIN_S = 5.0
 """A request's own deadline lies this much behind its plugins', so that the plugins' results are in it."""
+
+
+KEYS = 500
+"""Keys of requests that were superseded, above which those of answered ones are forgotten."""
 
 
 class Dispatch:
@@ -40,16 +44,18 @@ class Dispatch:
     async def ask(
         self,
         kind: str,
-        snapshot: Snapshot,
+        snapshot: Snapshot | None,
         arguments: Sequence[Any],
         accept: Callable[[Any], T],
         on_item: Callable[[str, T], None] | None = None,
+        wanted: Callable[[Surface], bool] = lambda surface: True,
     ) -> list[Outcome[T]]:
-        """Every plugin's outcome for a surface, in the plugins' order."""
+        """Every plugin's outcome for a surface, in the plugins' order; `snapshot` is None for the whole workspace."""
         await self._session.settled()
-        asked = self._session.host.ready(kind, snapshot.language)
+        uri, language = (snapshot.uri, snapshot.language) if snapshot is not None else ("", None)
+        asked = [found for found in self._session.host.ready(kind, language) if wanted(found[1].surface)]
         if not asked:
-            self._session.note(snapshot.uri, kind, Nothing("no-plugin", "No plugin serves this."))
+            self._session.note(uri, kind, Nothing("no-plugin", "No plugin serves this."))
             return []
 
         def listener(entry: Entry) -> Callable[[T], None] | None:
@@ -59,7 +65,9 @@ class Dispatch:
             *(self.call(entry, method, arguments, accept, on_item=listener(entry)) for entry, method in asked)
         )
         for outcome in outcomes:
-            self.note(snapshot.uri, kind, outcome)
+            self.note(uri, kind, outcome)
+            if outcome.reasons:
+                self._session.refresher.fell_short(kind)
         return outcomes
 
     async def call(
@@ -113,6 +121,8 @@ class Dispatch:
         if older is not None and not older.answered:
             self._session.protocol.end_call(older, CONTENT_MODIFIED, "A newer request replaced this one.")
         self._latest[key] = call
+        if len(self._latest) > KEYS:
+            self._latest = {key: call for key, call in self._latest.items() if not call.answered}
 
     def forget(self, uri: str) -> None:
         """The document was closed: nothing that runs for it is wanted."""

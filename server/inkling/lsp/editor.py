@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import re
 import shutil
 import tempfile
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,14 +15,15 @@ from typing import TYPE_CHECKING, Any
 from lsprotocol import types
 from pygls.exceptions import JsonRpcException
 
-from inkling.api import Edit, EditStream, InklingError, Position, Progress, Severity, Snapshot
-from inkling.lsp.convert import check_edit
+from inkling.api import Edit, EditStream, InklingError, Nothing, Position, Progress, Range, Severity, Snapshot
+from inkling.lsp.checks import check_edit
 from inkling.lsp.edit_stream import GrowingText
+from inkling.lsp.greeting import local_path
+from inkling.lsp.refresh import SURFACES
+from inkling.lsp.texts import file_name
 
 if TYPE_CHECKING:
     from inkling.lsp.session import Session
-
-_SUFFIXES = {"markdown": ".md", "python": ".py", "json": ".json", "plaintext": ".txt"}
 
 
 class SessionEditor:
@@ -62,6 +62,13 @@ class SessionEditor:
         session = self._session
         if session.client.can("experimental.inkling.showText"):
             session.protocol.notify("inkling/showText", {"title": title, "text": text, "language": language})
+        elif session.client.can("window.showDocument") and session.client.can("workspace.textDocumentContent"):
+            uri, known = session.texts.put(title, text, language)
+            with contextlib.suppress(JsonRpcException, TimeoutError):
+                if known:
+                    again = types.TextDocumentContentRefreshParams(uri)
+                    await session.protocol.ask(types.WORKSPACE_TEXT_DOCUMENT_CONTENT_REFRESH, again)
+                await session.protocol.ask(types.WINDOW_SHOW_DOCUMENT, types.ShowDocumentParams(uri, take_focus=True))
         elif session.client.can("window.showDocument"):
             path = await asyncio.to_thread(_write_text, session, title, text, language)
             params = types.ShowDocumentParams(uri=path.as_uri(), take_focus=True)
@@ -69,6 +76,50 @@ class SessionEditor:
                 await session.protocol.ask(types.WINDOW_SHOW_DOCUMENT, params)
         else:
             session.show_message(f"{title}\n\n{text}", Severity.INFORMATION)
+
+    async def open(self, uri: str, range: Range | None = None) -> None:
+        """Show a document with a selection, or else say where to look."""
+        session = self._session
+        if session.client.can("window.showDocument"):
+            (selection,) = await session.workspace.to_ranges([(uri, range)]) if range is not None else (None,)
+            params = types.ShowDocumentParams(uri=uri, take_focus=True, selection=selection)
+            with contextlib.suppress(JsonRpcException, TimeoutError):
+                if (await session.protocol.ask(types.WINDOW_SHOW_DOCUMENT, params)).success:
+                    return
+        line = f":{range.start.line + 1}" if range is not None else ""
+        session.show_message(f"Look at {local_path(uri) or uri}{line}", Severity.INFORMATION)
+
+    async def choose(self, title: str, options: Sequence[str]) -> str | None:
+        """Ask the user, for half the time that a command may take."""
+        session = self._session
+        items = [types.MessageActionItem(str(option)) for option in options]
+        params = types.ShowMessageRequestParams(types.MessageType.Info, str(title), items)
+        patience = session.configuration.server.timeouts.command / 2
+        try:
+            chosen = await session.protocol.ask(types.WINDOW_SHOW_MESSAGE_REQUEST, params, timeout_s=patience)
+        except (JsonRpcException, TimeoutError):
+            return None
+        return chosen.title if chosen is not None and chosen.title in options else None
+
+    def refresh(self, surface: str) -> None:
+        """Have a surface shown anew."""
+        if surface not in SURFACES:
+            raise ValueError(f"{surface} is none of {', '.join(SURFACES)}")
+        if surface == "diagnostics":
+            self._session.diagnoser.outdate()
+        self._session.refresher.refresh(surface)
+
+    def workspace_folders(self) -> Sequence[Path]:
+        """The workspace's folders on this machine."""
+        return tuple(self._session.configuration.roots)
+
+    def files(self, skipped: Callable[[str, Nothing], None] | None = None) -> AsyncGenerator[Snapshot, None]:
+        """The workspace's text files."""
+        return self._session.workspace.files(skipped)
+
+    def cache_folder(self) -> Path:
+        """A private folder for what this plugin has computed for this workspace."""
+        return self._session.workspace.cache_folder(self._plugin)
 
     async def change_setting(self, key: str, value: Any) -> None:
         """Write a setting into the first workspace folder's inkling.toml, and apply it at once."""
@@ -117,8 +168,7 @@ async def apply_edit(session: Session, edit: types.WorkspaceEdit, label: str) ->
 def _write_text(session: Session, title: str, text: str, language: str) -> Path:
     folder = Path(tempfile.mkdtemp(prefix="inkling-"))  # readable by this user alone
     session.at_end(lambda: shutil.rmtree(folder, ignore_errors=True))
-    name = re.sub(r"[^\w.-]+", "-", title).strip("-.")[:60] or "inkling"
-    path = folder / (name + _SUFFIXES.get(language, ".txt"))
+    path = folder / file_name(title, language)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8", errors="replace", newline="") as file:
         file.write(text)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from inkling.api import GhostText, Nothing, Position, Snapshot
-from inkling.lsp.convert import check_ghost
+from inkling.lsp.checks import check_ghost
 
 if TYPE_CHECKING:
     from inkling.lsp.session import Session

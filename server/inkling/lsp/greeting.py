@@ -15,6 +15,7 @@ from typing import Any
 from urllib.request import url2pathname
 
 from inkling import __version__
+from inkling.api import SEMANTIC_MODIFIERS, SEMANTIC_TYPES
 from inkling.lsp.client import Client
 from inkling.lsp.configuration import Configuration
 from inkling.lsp.log import log
@@ -29,6 +30,8 @@ APPLY_ACTION = "inkling.applyAction"
 WHY_NOTHING = "inkling.whyNothing"
 RESTART_ENGINE = "inkling.restartEngine"
 ENABLE_PLUGIN = "inkling.enablePlugin"
+TEXT_SCHEME = "inkling-text"
+"""Of the URIs of read-only documents that we give the text of."""
 OWN_COMMANDS = (APPLY_ACTION, WHY_NOTHING, RESTART_ENGINE, ENABLE_PLUGIN)
 
 
@@ -86,6 +89,8 @@ def capabilities(client: Client, host: Host) -> dict[str, Any]:
         "executeCommandProvider": {"commands": list(dict.fromkeys([*OWN_COMMANDS, *commands]))},
         "workspace": {"workspaceFolders": {"supported": True, "changeNotifications": True}},
     }
+    if client.can("workspace.textDocumentContent"):
+        offered["workspace"]["textDocumentContent"] = {"schemes": [TEXT_SCHEME]}
     if client.can("notebookDocument"):
         offered["notebookDocumentSync"] = {"notebookSelector": [{"notebook": "*"}]}
     by_surface: dict[str, dict[str, Any]] = {
@@ -102,11 +107,27 @@ def capabilities(client: Client, host: Host) -> dict[str, Any]:
         },
         "code_lenses": {"codeLensProvider": {"resolveProvider": False}},
         "inline_completion": {"inlineCompletionProvider": {}},
+        "completion": {"completionProvider": {"triggerCharacters": triggers(host), "resolveProvider": False}},
+        "inlay_hints": {"inlayHintProvider": {"resolveProvider": False}},
+        "semantic_tokens": {
+            "semanticTokensProvider": {
+                "legend": {"tokenTypes": list(SEMANTIC_TYPES), "tokenModifiers": list(SEMANTIC_MODIFIERS)},
+                "full": True,
+                "range": True,
+            }
+        },
+        "workspace_symbols": {"workspaceSymbolProvider": True},
     }
     for surface, provider in by_surface.items():
         if any(method.surface.kind == surface for entry in host.entries for method in entry.methods):
             offered |= provider
     return offered
+
+
+def triggers(host: Host) -> list[str]:
+    """The characters after which some plugin completes."""
+    methods = [method for entry in host.entries for method in entry.of_kind("completion")]
+    return sorted({character for method in methods for character in method.surface.triggers})
 
 
 def roots(params: Mapping[str, Any]) -> list[Path]:

@@ -34,9 +34,12 @@ from inkling.lsp.log import log
 from inkling.lsp.progress import Progresses
 from inkling.lsp.protocol import Protocol, State, request_id
 from inkling.lsp.reasons import UNUSABLE, Reasons
+from inkling.lsp.refresh import Refresher
+from inkling.lsp.texts import Texts
 from inkling.lsp.transport import Transport
 from inkling.lsp.watch import Watch
 from inkling.lsp.wire import Deframer, Frame, Junk
+from inkling.lsp.workspace import Workspace
 from inkling.plugins import Entry, Host
 
 if TYPE_CHECKING:
@@ -81,6 +84,9 @@ class Session:
         self.dispatch = Dispatch(self)
         self.diagnoser = Diagnoser(self)
         self.ghosts = Ghosts(self)
+        self.refresher = Refresher(self)
+        self.texts = Texts()
+        self.workspace = Workspace(self)
         self.watch = Watch()
         self.trace = "off"
         self.greeted = False
@@ -147,6 +153,7 @@ class Session:
         steps: tuple[Callable[[], object], ...] = (
             self.protocol.stop_all,
             self.diagnoser.stop,
+            self.refresher.stop,
             self.ghosts.stop_all,
             lambda: self.host.stop(STOP_S),
             self.engine.close,
@@ -181,6 +188,11 @@ class Session:
             types.TEXT_DOCUMENT_HOVER: timeouts.hover,
             types.TEXT_DOCUMENT_CODE_ACTION: timeouts.code_actions,
             types.TEXT_DOCUMENT_CODE_LENS: timeouts.code_lenses,
+            types.TEXT_DOCUMENT_COMPLETION: timeouts.completion,
+            types.TEXT_DOCUMENT_INLAY_HINT: timeouts.inlay_hints,
+            types.TEXT_DOCUMENT_SEMANTIC_TOKENS_FULL: timeouts.semantic_tokens,
+            types.TEXT_DOCUMENT_SEMANTIC_TOKENS_RANGE: timeouts.semantic_tokens,
+            types.WORKSPACE_SYMBOL: timeouts.workspace_symbols,
         }.get(method, 30.0)
         return seconds + MARGIN_S
 
@@ -189,7 +201,7 @@ class Session:
     def meet(self, greeting: Greeting) -> None:
         """Take what `initialize` settled; before any document is open."""
         self.client = greeting.client
-        self.edge = Edge(greeting.client)
+        self.edge = Edge(greeting.client, lambda uri: self.documents.snapshot(uri))
         self.documents = Documents(self.edge.encoding)
         self.configuration = greeting.configuration
         self._applied = greeting.configuration.generation
@@ -284,7 +296,7 @@ class Session:
             self.show_message(f"Inkling: {problem}", Severity.WARNING)
         if self.configuration.generation != self._applied:
             self._applied = self.configuration.generation
-            self.diagnoser.refresh()
+            self.refresher.refresh()
 
     # -- what the host tells (inkling.plugins.Listener)
 
@@ -341,7 +353,7 @@ class Session:
         elif event.kind == "gave-up":
             self.protocol.in_background(self._offer_restart(event.message), "offer-restart")
         elif event.kind == "started" or (event.model is not None and event.model.state in ("ready", "failed")):
-            self.diagnoser.refresh_if_waiting()
+            self.refresher.model_ready()
 
     async def _offer_restart(self, message: str) -> None:
         actions = [types.MessageActionItem("Restart"), types.MessageActionItem("Show log")]

@@ -15,6 +15,8 @@ from inkling.api import InklingError, Nothing
 from inkling.plugins.entry import Entry, Method
 
 T = TypeVar("T")
+TURN = 500
+"""Results taken before other work gets a turn."""
 
 
 @dataclass
@@ -68,8 +70,10 @@ async def drive(
             return
         result = await _Watched(result, outcome)
         if isinstance(result, Iterable) and not isinstance(result, str | bytes | Mapping):
-            for item in result:
+            for number, item in enumerate(result):
                 take(item)
+                if number % TURN == TURN - 1:
+                    await asyncio.sleep(0)  # a document's tokens are many
         else:
             take(result)
 

@@ -27,6 +27,16 @@ class Timeouts:
         default=5.0, metadata={"min": 0.01, "max": 600, "doc": "Seconds for listing code actions."}
     )
     code_lenses: float = field(default=10.0, metadata={"min": 0.01, "max": 600, "doc": "Seconds for code lenses."})
+    completion: float = field(
+        default=5.0, metadata={"min": 0.01, "max": 600, "doc": "Seconds for the completion list."}
+    )
+    inlay_hints: float = field(default=10.0, metadata={"min": 0.01, "max": 600, "doc": "Seconds for inlay hints."})
+    semantic_tokens: float = field(
+        default=10.0, metadata={"min": 0.01, "max": 600, "doc": "Seconds for colouring a document."}
+    )
+    workspace_symbols: float = field(
+        default=10.0, metadata={"min": 0.01, "max": 600, "doc": "Seconds for finding symbols of the workspace."}
+    )
     inline_completion: float = field(
         default=10.0, metadata={"min": 0.01, "max": 600, "doc": "Seconds for ghost text, from request to last token."}
     )

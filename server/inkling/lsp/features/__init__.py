@@ -7,18 +7,23 @@ from typing import TYPE_CHECKING
 from inkling.lsp.features import (
     code_action,
     code_lens,
+    completion,
     diagnostic,
     execute_command,
     hover,
     initialize,
+    inlay_hint,
     inline_completion,
     notebook_sync,
+    semantic_tokens,
     set_trace,
     settings_changes,
     shutdown,
     status,
+    text_document_content,
     text_sync,
     work_done_progress,
+    workspace_symbol,
 )
 
 if TYPE_CHECKING:
@@ -26,7 +31,8 @@ if TYPE_CHECKING:
 
 FEATURES = (
     initialize, shutdown, set_trace, settings_changes, work_done_progress, text_sync, notebook_sync,
-    hover, diagnostic, code_action, code_lens, inline_completion, execute_command, status,
+    hover, diagnostic, code_action, code_lens, completion, inlay_hint, semantic_tokens, inline_completion,
+    workspace_symbol, execute_command, text_document_content, status,
 )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from lsprotocol import types
 from pygls.exceptions import JsonRpcInvalidParams
 
 from inkling.api import Action, Edit, InklingError, Range, Snapshot
-from inkling.lsp.convert import check_action, check_edit
+from inkling.lsp.checks import check_action, check_edit
 from inkling.lsp.dispatch import content_modified
 from inkling.lsp.editor import apply_edit, place_edits
 from inkling.lsp.greeting import APPLY_ACTION

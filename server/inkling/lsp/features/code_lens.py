@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from lsprotocol import types
 
 from inkling.api import Range, Snapshot
-from inkling.lsp.convert import check_lens
+from inkling.lsp.checks import check_lens
 from inkling.lsp.dispatch import content_modified
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lsprotocol import types
 
 from inkling.api import Hover, Position, Range, Snapshot
-from inkling.lsp.convert import check_hover
+from inkling.lsp.checks import check_hover
 from inkling.lsp.dispatch import content_modified
 
 if TYPE_CHECKING:

@@ -19,4 +19,5 @@ def register(session: Session) -> None:
     def shutdown(params: Any) -> None:
         session.protocol.stop_all(except_for=session.protocol.current_call())
         session.diagnoser.stop()
+        session.refresher.stop()
         session.protocol.state = State.SHUT_DOWN
