@@ -4,7 +4,9 @@ VENV   := .venv
 PY     := $(VENV)/bin/python
 READY  := $(VENV)/.ready
 
-.PHONY: tour test check bench soak vsix pictures clean
+CLUSTER := .venv-cluster
+
+.PHONY: tour test check bench soak vsix pictures clean cluster-test bench-cluster
 
 tour: $(READY)  ## a real session on examples/, in the terminal
 	@$(PY) -m inkling tour
@@ -20,6 +22,12 @@ bench: $(READY)  ## every figure, with its peers, into bench/results.json
 
 soak: $(READY)  ## minutes of faults: make soak ARGS="--minutes 10"
 	@$(PY) -m bench.soak $(ARGS)
+
+cluster-test: $(CLUSTER)/.ready  ## the engine under Ray Serve: faults, drain, two nodes; in a network of its own
+	@$(CLUSTER)/bin/python -m pytest -q tests/cluster $(ARGS)
+
+bench-cluster: $(CLUSTER)/.ready  ## a cluster's figures, and the capacity table from them
+	@$(CLUSTER)/bin/python -m bench.cluster $(ARGS)
 
 vsix:  ## the VS Code extension
 	@cd client-vscode && npm ci --no-fund --no-audit && npm run package
@@ -39,5 +47,14 @@ $(READY): pyproject.toml constraints.txt
 	@$(PY) -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $(READY)
 
+# Ray comes on top of the environment above, which stays as it is.
+$(CLUSTER)/.ready: $(READY) constraints-cluster.txt
+	@test -x $(CLUSTER)/bin/python || $(PYTHON) -m venv $(CLUSTER)
+	@echo "Installing into $(CLUSTER) …"
+	@echo "import site; site.addsitedir('$$($(PY) -c 'import sysconfig; print(sysconfig.get_path("purelib"))')')" \
+	  > $$($(CLUSTER)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/base.pth
+	@$(CLUSTER)/bin/python -m pip install -q --disable-pip-version-check --no-deps -r constraints-cluster.txt
+	@touch $@
+
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build dist
+	rm -rf $(VENV) $(CLUSTER) .mypy_cache .ruff_cache .pytest_cache build dist

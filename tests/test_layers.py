@@ -66,6 +66,8 @@ def test_model_libraries_stay_with_the_models() -> None:
     rooms = ("engine.models", "engine.tasks", "engine.generation", "training")
     assert crossings(SERVER, {"torch", "transformers", "bitsandbytes"}, rooms) == []
     assert crossings(PLUGINS, MODEL, ()) == []
+    assert crossings(SERVER, {"ray"}, ("engine.cluster",)) == []
+    assert crossings(SERVER, {"inkling.engine.cluster"}, ("engine.cluster", "cli.cluster")) == []
 
 
 def test_plugins_see_the_api_alone() -> None:

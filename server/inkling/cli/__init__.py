@@ -18,6 +18,7 @@ COMMANDS = {
     "tokens": "count the tokens of files under a model's own tokenizer",
     "models": "list, check, compare and choose models",
     "engine": "the process that holds the models: status, stop, logs",
+    "cluster": "the same engine on a pool of machines: up, status, config",
     "doctor": "what works here, what does not, and why",
     "train": "train a tokenizer, a language model or a classifier from a recipe",
     "bench": "measure completion quality on your own repository",

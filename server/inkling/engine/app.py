@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from inkling.engine import routes_inkling, routes_openai, routes_tasks
@@ -16,6 +17,7 @@ from inkling.engine.backend import Backend
 from inkling.engine.events import EventHub
 from inkling.engine.scheduler import Scheduler
 from inkling.engine.settings import EngineSettings
+from inkling.engine.work import Work
 from inkling.errors import InklingError
 
 
@@ -38,21 +40,31 @@ def create_app(
     """
 
     @asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncGenerator[None, None]:
+    async def work() -> AsyncGenerator[Work, None]:
         scheduler = Scheduler(create_backend, settings or EngineSettings(), hub or EventHub())
-        app.state.scheduler = scheduler
         on_scheduler(scheduler)
         scheduler.pool.warm().add_done_callback(lambda task: task.exception())  # raised again by each load
         try:
-            yield
+            yield scheduler
         finally:
             await scheduler.close()
 
-    app = Starlette(
-        routes=[*routes_inkling.routes(), *routes_openai.routes(), *routes_tasks.routes()],
+    app = app_around(work)
+    app.state.shutdown = shutdown
+    app.state.facts = dict(facts or {})
+    return Guard(app, tokens=(token,) if token else (), hosts=hosts)
+
+
+def app_around(work: Callable[[], AbstractAsyncContextManager[Work]], first: Sequence[Route] = ()) -> Starlette:
+    """The routes around whoever does the work, which is entered when the app starts; routes in `first` come first."""
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncGenerator[None, None]:
+        async with work() as app.state.scheduler:
+            yield
+
+    return Starlette(
+        routes=[*first, *routes_inkling.routes(), *routes_openai.routes(), *routes_tasks.routes()],
         lifespan=lifespan,
         exception_handlers={InklingError: on_error, HTTPException: on_error, Exception: on_error},
     )
-    app.state.shutdown = shutdown
-    app.state.facts = dict(facts or {})
-    return Guard(app, token=token, hosts=hosts)

@@ -19,6 +19,7 @@ from inkling.engine.openai_format import field_of
 from inkling.engine.protocol import EngineEvent, Task
 from inkling.engine.scheduler import Scheduler
 from inkling.engine.wire import PROTOCOL_VERSION, event_body, sse, status_body
+from inkling.engine.work import Work
 from inkling.errors import InklingError
 
 _GAUGES = {"uptime_s", "leases"}
@@ -54,7 +55,7 @@ def _status(request: Request) -> Any:
 async def load(request: Request) -> Any:
     """Load a model now: `{"model", "task", "quantization"}` gives its `ModelState` once it is ready."""
     body = await read_json(request)
-    scheduler: Scheduler = request.app.state.scheduler
+    scheduler: Work = request.app.state.scheduler
     model = field_of(body, "model", str, "")
     task = field_of(body, "task", str, "")
     if not model or task not in set(Task):
@@ -72,7 +73,7 @@ async def events(request: Request) -> EventStream:
     return EventStream(_events(request.app.state.scheduler))
 
 
-async def _events(scheduler: Scheduler) -> AsyncGenerator[bytes, None]:
+async def _events(scheduler: Work) -> AsyncGenerator[bytes, None]:
     if scheduler.hub.closed:
         raise InklingError("engine-stopping", "The engine is leaving.")
     started = EngineEvent("started", message=f"inkling engine {__version__}, process {os.getpid()}")

@@ -25,8 +25,8 @@ from inkling.engine.openai_format import (
     priority_of,
 )
 from inkling.engine.protocol import Chunk, GenerateRequest, Task
-from inkling.engine.scheduler import Scheduler
 from inkling.engine.wire import CLIENT_HEADER, sse
+from inkling.engine.work import Work
 from inkling.errors import InklingError
 
 _MAX_PROMPTS = 16
@@ -44,7 +44,7 @@ def routes() -> list[Route]:
 
 async def models(request: Request) -> Response:
     """Models in memory."""
-    scheduler: Scheduler = request.app.state.scheduler
+    scheduler: Work = request.app.state.scheduler
     ready = dict.fromkeys(state.id for state in scheduler.pool.states() if state.state == "ready")
     data = [{"id": name, "object": "model", "created": 0, "owned_by": "inkling"} for name in ready]
     return Json({"object": "list", "data": data})
@@ -69,7 +69,7 @@ async def chat_completions(request: Request) -> Any:
 
 
 def _reply(request: Request, body: Mapping[str, Any], requests: list[GenerateRequest], *, chat: bool) -> Any:
-    scheduler: Scheduler = request.app.state.scheduler
+    scheduler: Work = request.app.state.scheduler
     client = request.headers.get(CLIENT_HEADER, "")
     frame = _Frame(requests[0].model, chat)
     if field_of(body, "stream", bool, False):
@@ -114,7 +114,7 @@ def _usage(prompt: int, completion: int) -> dict[str, int]:
 
 
 async def _stream(
-    scheduler: Scheduler, requests: list[GenerateRequest], client: str, frame: _Frame, include_usage: bool
+    scheduler: Work, requests: list[GenerateRequest], client: str, frame: _Frame, include_usage: bool
 ) -> AsyncGenerator[bytes, None]:
     prompt_tokens = completion_tokens = 0
     for index, request in enumerate(requests):
@@ -131,7 +131,7 @@ async def _stream(
     yield b"data: [DONE]\n\n"
 
 
-async def _unary(scheduler: Scheduler, requests: list[GenerateRequest], client: str, frame: _Frame) -> Response:
+async def _unary(scheduler: Work, requests: list[GenerateRequest], client: str, frame: _Frame) -> Response:
     choices: list[dict[str, Any]] = []
     notices: list[str] = []
     prompt_tokens = completion_tokens = 0
@@ -155,7 +155,7 @@ async def _unary(scheduler: Scheduler, requests: list[GenerateRequest], client: 
 async def embeddings(request: Request) -> Any:
     """`POST /v1/embeddings`, as numbers or as base64 of little-endian floats."""
     body = await read_json(request)
-    scheduler: Scheduler = request.app.state.scheduler
+    scheduler: Work = request.app.state.scheduler
     given = body.get("input")
     texts = [given] if isinstance(given, str) else given
     if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):

@@ -25,8 +25,8 @@ from inkling.engine.openai_format import (
     priority_of,
 )
 from inkling.engine.protocol import GenerateRequest, Priority, Task
-from inkling.engine.scheduler import Scheduler
 from inkling.engine.wire import CLIENT_HEADER, sse
+from inkling.engine.work import Work
 from inkling.errors import InklingError
 
 _LISTED = {Task.TEXT_CLASSIFICATION, Task.SUMMARIZATION, Task.TRANSLATION, Task.FEATURE_EXTRACTION}
@@ -49,7 +49,7 @@ async def pipeline(request: Request) -> Any:
             "bad-request", f"There is no task {request.path_params['task']!r}.", f"Tasks: {known}."
         ) from None
     body = await read_json(request)
-    scheduler: Scheduler = request.app.state.scheduler
+    scheduler: Work = request.app.state.scheduler
     client = request.headers.get(CLIENT_HEADER, "")
     parameters: dict[str, Any] = field_of(body, "parameters", dict, {})
     parameters = {key: value for key, value in parameters.items() if value is not None}
@@ -90,7 +90,7 @@ def _checked(task: Task, item: Any) -> Any:
 
 
 def _generation(
-    scheduler: Scheduler, client: str, model: str, body: Mapping[str, Any], parameters: Mapping[str, Any]
+    scheduler: Work, client: str, model: str, body: Mapping[str, Any], parameters: Mapping[str, Any]
 ) -> Any:
     """Text generation as Hugging Face's clients speak it."""
     if not isinstance(body["inputs"], str):
@@ -121,7 +121,7 @@ def _generation(
     return Watched(work)
 
 
-async def _stream(scheduler: Scheduler, client: str, request: GenerateRequest) -> AsyncGenerator[bytes, None]:
+async def _stream(scheduler: Work, client: str, request: GenerateRequest) -> AsyncGenerator[bytes, None]:
     texts: list[str] = []
     tokens = 0
     async with aclosing(scheduler.generate(request, client=client)) as chunks:

@@ -1,0 +1,83 @@
+"""`inkling cluster up`: join or start Ray, serve, wait, drain."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from inkling.engine.cluster.options import APPLICATION, ENVIRONMENT
+from inkling.engine.cluster.settings import ClusterSettings
+from inkling.engine.cluster.tokens import read_tokens
+from inkling.errors import InklingError
+
+
+def prepare(settings: ClusterSettings) -> None:
+    """Before ray is imported: it reads its environment then."""
+    os.environ.update(ENVIRONMENT)
+    os.environ["RAY_SERVE_ENABLE_HA_PROXY"] = str(int(settings.haproxy))
+
+
+def ray_and_serve() -> tuple[Any, Any]:
+    """Raises `InklingError("no-ray")` where the extra is not installed."""
+    try:
+        import ray
+        from ray import serve
+    except ImportError:
+        raise InklingError(
+            "no-ray", "Ray is not installed here.", "Install the extra: pip install 'inkling-ls[cluster]'"
+        ) from None
+    return ray, serve
+
+
+def up(settings: ClusterSettings, *, address: str = "", detach: bool = False, say: Callable[[str], None]) -> None:
+    """Serve until a signal comes; with `detach` on a running Ray, leave it serving.
+
+    A Ray that runs here is joined when `address` names it (`auto`, or `host:port`); else one is started on this machine
+    and ends with this process.
+    """
+    tokens = read_tokens(settings)
+    prepare(settings)
+    ray, serve = ray_and_serve()
+    from inkling.engine.cluster.application import build
+
+    stop = threading.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: stop.set())
+    options: dict[str, Any] = {"log_to_driver": False, "configure_logging": False, "logging_level": "ERROR"}
+    if address:
+        options["address"] = address
+    else:
+        options["include_dashboard"] = False
+        if settings.host in ("127.0.0.1", "localhost"):
+            options["_node_ip_address"] = "127.0.0.1"
+    try:
+        ray.init(**options)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InklingError("ray-down", f"Ray cannot be started or joined: {reason}", "See `ray status`.") from None
+    # Its own handler for SIGTERM would end the process before anything has drained.
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: stop.set())
+    try:
+        serve.start(
+            proxy_location="EveryNode",
+            http_options={"host": settings.host, "port": settings.port},
+            logging_config={"log_level": "WARNING", "enable_access_log": False},
+        )
+        say("starting the replicas …")
+        serve.run(build(settings.arguments()), name=APPLICATION, route_prefix="/")
+        guarded = "with a token" if tokens else "without a token, for this machine alone"
+        say(f"serving on http://{settings.host}:{settings.port} {guarded}")
+        if detach and address:
+            return
+        stop.wait()
+        say("draining …")
+        serve.delete(APPLICATION)
+        serve.shutdown()
+    finally:
+        with suppress(Exception):
+            ray.shutdown()
