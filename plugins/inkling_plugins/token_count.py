@@ -27,6 +27,7 @@ from inkling.api import (
     hover,
 )
 from inkling_plugins.globs import matches
+from inkling_plugins.inline_code import inline_code
 
 _LARGE = 2_000
 """Characters from which a document is parsed off the event loop."""
@@ -76,7 +77,7 @@ class TokenCount(Plugin):
         )
         parts = []
         if word:
-            parts.append(f"{_code(snapshot.text_in(word))} {in_word:,}")
+            parts.append(f"{inline_code(snapshot.text_in(word))} {in_word:,}")
         if block:
             parts.append(f"{block.kind.replace('_', ' ')} {in_block:,}")
         parts.append(f"document {in_document:,}")
@@ -84,7 +85,7 @@ class TokenCount(Plugin):
             parts.append(_share(in_document, window))
         lines = [f"**Tokens** · {' · '.join(parts)}"]
         if token is not None:
-            lines.append(f"{_piece(token)} · {_code(model)}")
+            lines.append(f"{_piece(token)} · {inline_code(model)}")
         return Hover("\n\n".join(lines), word)
 
     @code_lenses
@@ -177,11 +178,4 @@ def _share(tokens: int, window: int) -> str:
 
 
 def _piece(token: TokenSpan) -> str:
-    return f"token {_code(token.piece)} id {token.id}"
-
-
-def _code(text: str) -> str:
-    """`text` as inline code in Markdown, whatever backticks it holds."""
-    fence = "`" * (max((len(run) for run in re.findall("`+", text)), default=0) + 1)
-    pad = " " if "`" in text else ""
-    return f"{fence}{pad}{text}{pad}{fence}"
+    return f"token {inline_code(token.piece)} id {token.id}"

@@ -300,6 +300,10 @@ class Tokens(Protocol):
         """The token that covers the character at `offset`."""
         ...
 
+    async def spans(self, snapshot: Snapshot, start: int, end: int, model: str) -> Sequence[TokenSpan]:
+        """The tokens that have a character between two offsets, exactly as in the whole document."""
+        ...
+
     async def context_window(self, model: str) -> int | None:
         """How many tokens the model can read; None when its files do not say."""
         ...

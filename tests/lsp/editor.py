@@ -19,6 +19,7 @@ from typing import Any
 
 from inkling.engine.fake import FakeEngine
 from inkling.lsp.session import Session
+from inkling.plugins.entry import find
 
 Json = Any
 CAPABILITIES: dict[str, Json] = {
@@ -338,7 +339,7 @@ def install_probes(folder: Path, *probes: str) -> Path:
     return folder
 
 
-BUNDLED = ("classify", "complete", "rule", "rules", "secrets", "summarize", "token_count")
+BUNDLED = tuple(point.name for point in find() if point.dist is not None and point.dist.name == "inkling-ls")
 """Not loaded in these tests: they are about the edge, and need no model."""
 
 

@@ -254,6 +254,14 @@ def test_counts_after_edits_equal_whole_counts(name: str, monkeypatch: pytest.Mo
             ]
             assert (token is None) == (not covering)
             assert token is None or (token.id, token.piece) == covering[0]
+        everything = list(zip(encoding.ids, encoding.tokens, encoding.offsets, strict=True))
+        for start, end in ((0, len(text)), (len(text) // 3, len(text) // 2), (len(text) // 2, len(text) // 2 + 3)):
+            spans = [(token.id, token.piece, (token.start, token.end)) for token in count.tokens_in(rope, start, end)]
+            assert spans == [
+                token
+                for token in everything
+                if start < end and token[2][0] < end and token[2][1] > start and token[2][0] < token[2][1]
+            ]
 
     check()
 

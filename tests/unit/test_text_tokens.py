@@ -102,6 +102,27 @@ async def test_the_token_at_an_offset(service: TokenService) -> None:
     assert whole.start <= start < whole.end
 
 
+async def test_the_tokens_of_a_stretch(service: TokenService) -> None:
+    snapshot = Snapshot.of("word " * 1000 + "Tokenization [MASK] ᚠᚢᚦ rocks")
+    start = 5000
+    found = await service.spans(snapshot, start + 7, start + 24, "minilm")
+    assert [(token.piece, token.start - start, token.end - start) for token in found] == [
+        ("##ization", 5, 12),
+        ("[MASK]", 13, 19),
+        ("[UNK]", 20, 23),
+    ]
+    assert [(token.special, token.added, token.unknown) for token in found] == [
+        (False, False, False),
+        (True, True, False),
+        (True, True, True),
+    ]
+    assert await service.spans(snapshot, start + 12, start + 13, "minilm") == []
+    assert len(await service.spans(snapshot, 0, len(snapshot), "minilm")) == 1000 + 5
+    assert await service.spans(snapshot, 9, 3, "minilm") == []
+    whole = await service.spans(snapshot, 0, len(snapshot), "whole")
+    assert {token.start <= 5000 for token in whole} == {True, False}
+
+
 @pytest.mark.parametrize(
     ("config", "tokenizer", "expected"),
     [

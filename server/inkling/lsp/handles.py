@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +78,10 @@ class LazyTokens:
         """The token that covers a character."""
         return await self._get().at(snapshot, offset, model)
 
+    async def spans(self, snapshot: Snapshot, start: int, end: int, model: str) -> Sequence[TokenSpan]:
+        """The tokens of a stretch."""
+        return await self._get().spans(snapshot, start, end, model)
+
     async def context_window(self, model: str) -> int | None:
         """How many tokens the model can read."""
         return await self._get().context_window(model)
@@ -86,4 +90,6 @@ class LazyTokens:
 def _model_folder(model: str) -> Path:
     from inkling.engine.models.catalog import resolve
 
-    return resolve(model).path
+    source = resolve(model)
+    encoder = source.config.get("encoder")  # a starter's head reads with its encoder's tokenizer
+    return resolve(encoder).path if isinstance(encoder, str) else source.path

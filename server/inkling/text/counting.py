@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator
 from functools import lru_cache
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from inkling.text.boundaries import Boundaries, boundaries
 from inkling.text.rope import Rope, without_surrogates
@@ -58,7 +58,10 @@ class Counter:
             self.tokenizer.model.dropout = None
         added = self.tokenizer.get_added_tokens_decoder()
         self._special = frozenset(number for number, token in added.items() if token.special)
-        self.boundaries = boundaries(json.loads(self.tokenizer.to_str()), self._normalize)
+        self._added = frozenset(added)
+        spec = json.loads(self.tokenizer.to_str())
+        self._unknown = _unknown_id(self.tokenizer, spec["model"])
+        self.boundaries = boundaries(spec, self._normalize)
         self._prepare_guards()
         self._remembered = lru_cache(maxsize=32768)(self._between)
         if self.boundaries.pattern is not None and not self._check([token.content for token in added.values()]):
@@ -134,29 +137,40 @@ class Counter:
         """The token that covers the character at `offset`; None in white space that no token covers, or at the end."""
         if not 0 <= offset < len(rope):
             return None
-        start, text = self._around(rope, offset)
-        guard = self._guard(text) if start else ""
-        encoding = self.tokenizer.encode_batch([guard + text], add_special_tokens=False)[0]
-        base = start - len(guard)
-        for number, piece, (first, last) in zip(encoding.ids, encoding.tokens, encoding.offsets, strict=True):
-            if first <= offset - base < last and base + last > start:
-                return TokenSpan(number, piece, max(base + first, start), base + last, number in self._special)
-        return None
+        return next(iter(self.tokens_in(rope, offset, offset + 1)), None)
 
-    def _around(self, rope: Rope, offset: int) -> tuple[int, str]:
-        """The text between the nearest safe cuts around an offset, and where it starts."""
+    def tokens_in(self, rope: Rope, start: int, end: int) -> list[TokenSpan]:
+        """The tokens that have a character between two offsets, in order, as the whole document would have them."""
+        start, end = max(start, 0), min(end, len(rope))
+        if start >= end:
+            return []
+        begin, text = self._around(rope, start, end - 1)
+        guard = self._guard(text) if begin else ""
+        tail = self._end if begin + len(text) < len(rope) else ""
+        encoding = self.tokenizer.encode_batch([guard + text + tail], add_special_tokens=False)[0]
+        base, stop = begin - len(guard), begin + len(text)
+        found = []
+        for number, piece, (first, last) in zip(encoding.ids, encoding.tokens, encoding.offsets, strict=True):
+            low, high = max(base + first, begin), min(base + last, stop)
+            if low < high and low < end and high > start:
+                special, added = number in self._special, number in self._added
+                found.append(TokenSpan(number, piece, low, high, special, added, number == self._unknown))
+        return found
+
+    def _around(self, rope: Rope, first: int, last: int) -> tuple[int, str]:
+        """The text between the nearest safe cuts around the characters `first` to `last`, and where it starts."""
         reach = 256
         pattern = self.boundaries.pattern
         while True:
-            low, high = max(0, offset - reach), min(len(rope), offset + reach)
+            low, high = max(0, first - reach), min(len(rope), last + reach)
             text = without_surrogates(rope.slice(low, high))
             whole = low == 0 and high == len(rope)
             if pattern is None and not whole:
                 reach = len(rope)
                 continue
             cuts = [low + m.start() for m in pattern.finditer(text)] if pattern is not None else []
-            start = max((cut for cut in cuts if cut <= offset), default=0 if low == 0 else None)
-            end = min((cut for cut in cuts if cut > offset), default=len(rope) if high == len(rope) else None)
+            start = max((cut for cut in cuts if cut <= first), default=0 if low == 0 else None)
+            end = min((cut for cut in cuts if cut > last), default=len(rope) if high == len(rope) else None)
             if start is not None and end is not None:
                 return start, text[start - low : end - low]
             reach *= 4
@@ -231,6 +245,12 @@ class Counter:
             if total != self.count(text):
                 return False
         return True
+
+
+def _unknown_id(tokenizer: Tokenizer, model: dict[str, Any]) -> int | None:
+    """The token for what the vocabulary lacks, if there is one. Unigram gives its number, the others its name."""
+    number, name = model.get("unk_id"), model.get("unk_token")
+    return number if isinstance(number, int) else tokenizer.token_to_id(name) if isinstance(name, str) else None
 
 
 _HARD = (

@@ -98,6 +98,14 @@ class TokenService:
             return await self._work(lambda _: counter.token_at(rope, offset))
         return counter.token_at(rope, offset)
 
+    async def spans(self, snapshot: Snapshot, start: int, end: int, model: str) -> list[TokenSpan]:
+        """The tokens that have a character between two offsets, in order; the cost follows the stretch."""
+        counter = await self._counter(model)
+        rope = snapshot.rope
+        if end - start > INLINE_TEXT or (counter.boundaries.reason and len(rope) > INLINE_TEXT):
+            return await self._work(lambda _: counter.tokens_in(rope, start, end))
+        return counter.tokens_in(rope, start, end)
+
     async def context_window(self, model: str) -> int | None:
         """How many tokens the model reads: the least that its configuration and its tokenizer's allow."""
         if model not in self._windows:
