@@ -39,6 +39,7 @@ from inkling.engine.protocol import (
 )
 from inkling.errors import InklingError
 from inkling.text.position import Position, Range
+from inkling.text.query import query_spans
 from inkling.text.segments import Segment, SegmentKind, block_at, segments, sentences
 from inkling.text.snapshot import Snapshot
 from inkling.text.syntax import Scope, scope_at
@@ -423,6 +424,6 @@ __all__ = [
     "GhostText", "Hover", "InklingError", "InlayHint", "Label", "Nothing", "Plugin", "Position", "Priority",
     "Progress", "Range", "Related", "Scope", "Segment", "SegmentKind", "SemanticToken", "Severity", "Snapshot",
     "Summary", "Surface", "Symbol", "Task", "TokenSpan", "Tokens", "block_at", "code_actions", "code_lenses",
-    "command", "completion", "diagnostics", "hover", "inlay_hints", "inline_completion", "resolver", "scope_at",
-    "segments", "semantic_tokens", "sentences", "uri_path", "workspace_symbols",
+    "command", "completion", "diagnostics", "hover", "inlay_hints", "inline_completion", "query_spans", "resolver",
+    "scope_at", "segments", "semantic_tokens", "sentences", "uri_path", "workspace_symbols",
 ]  # fmt: skip

@@ -19,6 +19,7 @@ from inkling.settings import (
     ServerSettings,
     Source,
     build,
+    change_file,
     change_setting,
     embed_table,
     installed_plugins,
@@ -148,7 +149,7 @@ def test_a_table_that_is_none_is_one_problem() -> None:
 
 def test_unknown_tables_are_told_once() -> None:
     loaded = load([source("user", {"server": {}, "complet": {}})])
-    (problem,) = loaded.unknown_tables(["server", "complete"])
+    (problem,) = loaded.unknown_tables({"server": ServerSettings, "complete": Table})
     assert problem.key == "complet"
     assert 'Did you mean "complete"?' in problem.message
 
@@ -409,3 +410,78 @@ def test_the_table_is_embedded_in_a_document(old: str) -> None:
 def test_a_document_without_the_markers_is_refused(document: str) -> None:
     with pytest.raises(ValueError, match="needs one"):
         embed_table(document, "| t |\n")
+
+
+@dataclass(frozen=True)
+class Named:
+    name: str = ""
+    model: str = field(default="", metadata={"scope": "model"})
+    level: Literal["warning", "error"] = "warning"
+    words: Mapping[str, str] = field(default_factory=dict)
+    origin: str = field(default="", metadata={"origin": True})
+
+    def complaints(self) -> list[tuple[str, str]]:
+        return [("words.x", "says no")] if self.words.get("x") == "no" else []
+
+
+@dataclass(frozen=True)
+class Lists:
+    item: tuple[Named, ...] = field(default=(), metadata={"top_level": True, "merge": "name"})
+    flag: bool = True
+
+
+def test_named_tables_merge_by_name_and_know_where_they_came_from(tmp_path: Path) -> None:
+    user = write(tmp_path / "user.toml", '[[item]]\nname = "a"\nlevel = "error"\n\n[[item]]\nname = "b"\n')
+    own = write(tmp_path / "inkling.toml", '[lists]\nflag = false\n\n[[item]]\nname = "a"\nwords.x = "yes"\n')
+    loaded = load([read_source(user, "user"), read_source(own, "workspace")])
+    value, problems = loaded.build("lists", Lists)
+    assert problems == loaded.unknown_tables({"lists": Lists}) == []
+    assert value == Lists(
+        (Named("a", "", "error", {"x": "yes"}, f"{own}:4, {user}:1"), Named("b", origin=f"{user}:5")), False
+    )
+
+
+@pytest.mark.parametrize(
+    ("lines", "line", "says"),
+    [
+        ('levell = "error"', 6, 'There is no setting "item[1].levell". Did you mean "level"?'),
+        ('level = "warn"', 6, 'not "warn". Did you mean "warning"?'),
+        ('model = "evil/model"', 6, "is restricted"),
+        ('level = "error"\n[item.words]\nx = "no"', 8, '"item[1].words.x" says no'),
+        ('origin = "here"', 6, 'There is no setting "item[1].origin"'),
+    ],
+)
+def test_a_bad_named_table_is_left_out_by_itself(tmp_path: Path, lines: str, line: int, says: str) -> None:
+    text = f'[[item]]\nname = "good"\n\n[[item]]\nname = "bad"\n{lines}\n'
+    source = read_source(write(tmp_path / "inkling.toml", text), "workspace")
+    value, (problem,) = load([source], is_installed=lambda name: False).build("lists", Lists)
+    assert [item.name for item in value.item] == ["good"]
+    assert (problem.line, says in problem.message) == (line, True), problem
+
+
+def test_named_tables_need_names_of_their_own(tmp_path: Path) -> None:
+    source = read_source(
+        write(tmp_path / "inkling.toml", '[[item]]\n\n[[item]]\nname="a"\n[[item]]\nname="a"\n'), "user"
+    )
+    value, problems = load([source]).build("lists", Lists)
+    assert [item.name for item in value.item] == ["a"]
+    assert [(problem.reason, problem.line) for problem in problems] == [("no-name", 1), ("name-taken", 6)]
+
+
+def test_one_named_table_is_changed_and_made(tmp_path: Path) -> None:
+    path = write(tmp_path / "inkling.toml", '# mine\n[[item]]\nname = "a"  # keep\n')
+    change_file(path, "item[a].words.x", "yes")
+    change_file(path, "item[b].level", "error")
+    value, problems = load([read_source(path, "user")]).build("lists", Lists)
+    assert problems == [] and path.read_text().startswith('# mine\n[[item]]\nname = "a"  # keep\n')
+    assert [(item.name, item.level, dict(item.words)) for item in value.item] == [
+        ("a", "warning", {"x": "yes"}),
+        ("b", "error", {}),
+    ]
+
+
+def test_the_schema_has_named_tables_at_the_top() -> None:
+    properties = json_schema({"lists": Lists})["properties"]
+    assert list(properties["lists"]["properties"]) == ["flag"]
+    assert properties["item"]["items"]["required"] == ["name"]
+    assert "origin" not in properties["item"]["items"]["properties"]

@@ -86,11 +86,18 @@ class EngineClient:
         return await self._run(Task.TOKEN_CLASSIFICATION, model, texts, replies.entities, priority)
 
     async def zero_shot(
-        self, texts: Sequence[str], labels: Sequence[str], *, model: str, priority: Priority = Priority.ACTION
+        self,
+        texts: Sequence[str],
+        labels: Sequence[str],
+        *,
+        model: str,
+        template: str = "",
+        multi_label: bool = False,
+        priority: Priority = Priority.ACTION,
     ) -> list[list[Label]]:
         """Zero-shot classification."""
-        task = Task.ZERO_SHOT_CLASSIFICATION
-        return await self._run(task, model, texts, replies.labels, priority, candidate_labels=list(labels))
+        given = {"candidate_labels": list(labels), "hypothesis_template": template, "multi_label": multi_label or None}
+        return await self._run(Task.ZERO_SHOT_CLASSIFICATION, model, texts, replies.labels, priority, **given)
 
     async def embed(
         self, texts: Sequence[str], *, model: str, priority: Priority = Priority.BACKGROUND

@@ -55,6 +55,7 @@ class FakeEngine:
     answers: Sequence[Answer] = ()
     fills: Sequence[Fill] = ()
     translate_with: Callable[[str], str] = str.upper
+    known_labels: tuple[str, ...] = ()
     delay_s: float = 0.0
     faults: dict[str, Exception] = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list)
@@ -126,7 +127,14 @@ class FakeEngine:
         return result
 
     async def zero_shot(
-        self, texts: Sequence[str], labels: Sequence[str], *, model: str, priority: Priority = Priority.ACTION
+        self,
+        texts: Sequence[str],
+        labels: Sequence[str],
+        *,
+        model: str,
+        template: str = "",
+        multi_label: bool = False,
+        priority: Priority = Priority.ACTION,
     ) -> list[list[Label]]:
         """The candidate that occurs in the text gets most of the probability, else the first one does."""
 
@@ -137,7 +145,12 @@ class FakeEngine:
             return sorted(scored, key=lambda label: -label.score)
 
         result: list[list[Label]] = await self._answer(
-            "zero_shot", lambda: [one(text) for text in texts], texts=tuple(texts), model=model, labels=tuple(labels)
+            "zero_shot",
+            lambda: [one(text) for text in texts],
+            texts=tuple(texts),
+            model=model,
+            labels=tuple(labels),
+            template=template,
         )
         return result
 
@@ -224,7 +237,7 @@ class FakeEngine:
 
     async def load(self, model: str, task: str, *, quantization: str = "auto") -> ModelState:
         """Ready at once; the event says so."""
-        state = ModelState(model, task, "ready", 1.0, "none", "fake", 0)
+        state = ModelState(model, task, "ready", 1.0, "none", "fake", 0, labels=self.known_labels)
         result: ModelState = await self._answer("load", lambda: state, model=model, task=task)
         self.emit(EngineEvent("model", result))
         return result

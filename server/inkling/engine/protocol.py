@@ -149,6 +149,8 @@ class ModelState:
     quantization_why: str = ""
     bytes: int = 0
     error: str = ""
+    labels: tuple[str, ...] = ()
+    """What a classifier can say; set by `load` alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,9 +203,19 @@ class Engine(Protocol):
         ...
 
     async def zero_shot(
-        self, texts: Sequence[str], labels: Sequence[str], *, model: str, priority: Priority = Priority.ACTION
+        self,
+        texts: Sequence[str],
+        labels: Sequence[str],
+        *,
+        model: str,
+        template: str = "",
+        multi_label: bool = False,
+        priority: Priority = Priority.ACTION,
     ) -> list[list[Label]]:
-        """Classify against labels given now rather than trained."""
+        """Classify against labels given now rather than trained.
+
+        `template` is the hypothesis, with `{}` for the label; with `multi_label` each label is judged by itself.
+        """
         ...
 
     async def embed(

@@ -181,7 +181,8 @@ class Scheduler:
         if loaded is None:
             raise InklingError("unloaded", f"{model} was unloaded at once: there is too little memory.")
         why = loaded.quantization_why
-        return ModelState(model, task, "ready", 1.0, loaded.quantization, why, loaded.bytes)
+        labels = tuple(getattr(loaded, "labels", ()))
+        return ModelState(model, task, "ready", 1.0, loaded.quantization, why, loaded.bytes, labels=labels)
 
     def status(self, **extra: Any) -> EngineStatus:
         """State and counters."""

@@ -121,7 +121,8 @@ def _known(kind: type[Any], data: Mapping[str, Any]) -> dict[str, Any]:
 
 def model_state(data: Mapping[str, Any]) -> ModelState:
     """Fields that this version does not know are left out."""
-    return ModelState(**_known(ModelState, data))
+    known = _known(ModelState, data)
+    return ModelState(**known | {"labels": tuple(known.get("labels") or ())})
 
 
 def engine_event(data: Mapping[str, Any]) -> EngineEvent:

@@ -75,7 +75,7 @@ class Configuration:
     def _merge(self) -> None:
         client = [Source("client", self.client, "editor settings", trusted=True)] if self.client else []
         loaded = load([*self._user, *self._workspace, *client])
-        if (loaded.tables, self.trusted) != (self._loaded.tables, self._loaded_trusted):
+        if (loaded.given, self.trusted) != (self._loaded.given, self._loaded_trusted):
             self.generation += 1
         self._loaded, self._loaded_trusted = loaded, self.trusted
         server, _ = self._loaded.build("server", ServerSettings)

@@ -6,7 +6,13 @@ A class says what is valid by its annotations (`bool`, `int`, `float`, `str`, `P
 * `doc`: a sentence for the settings table (or write it as a string below the field);
 * `min`, `max`: bounds of a number;
 * `scope`: `machine`, `model` or `hiding`, see `inkling.settings.trust`;
-* `merge`: `append` when a list of a higher layer is added to the lower ones' instead of replacing them.
+* `merge`: `append` when a list of a higher layer is added to the lower ones' instead of replacing them; `name` when its
+  items are dataclasses with a field `name`, and items of one name are one item, merged key by key through the layers;
+* `top_level`: a list of dataclasses that is also written as `[[<field>]]`, outside the plugin's table;
+* `origin`: a string that the loader fills with the file and line that the item came from; nobody can set it.
+
+An item of a list merged by name is used whole or not at all. Its class may have a method `complaints() -> Iterable of
+(key, words)` for what types cannot say.
 
 The work has two steps, so that each layer is judged by itself and a bad value falls back to the layer below:
 `check` keeps the valid part of one mapping, `construct` makes an instance of merged valid parts.
@@ -72,8 +78,7 @@ class Checker:
             if fitting is not _BAD:
                 clean[name] = fitting
             elif len(self.problems) == count:
-                expected = describe(annotation)
-                self.report("wrong-type", key, f'"{key}" must be {expected}, not {describe_value(value)}.')
+                self.report("wrong-type", key, misfit(key, annotation, value))
         return clean
 
     def _fit(self, annotation: Any, value: Any, key: str, metadata: Mapping[str, Any]) -> Any:
@@ -87,7 +92,10 @@ class Checker:
                     return self._fit(option, value, key, metadata)
             return _BAD
         if is_sequence(origin):
-            return self._fit_list(arguments[0], value, key, metadata) if isinstance(value, list | tuple) else _BAD
+            if not isinstance(value, list | tuple):
+                return _BAD
+            fit = self._fit_named if metadata.get("merge") == "name" else self._fit_list
+            return fit(arguments[0], value, key, metadata)
         if is_mapping(origin):
             if not isinstance(value, Mapping):
                 return _BAD
@@ -118,22 +126,46 @@ class Checker:
                 result.append(fitting)
         return result
 
+    def _fit_named(self, item: Any, values: Sequence[Any], key: str, metadata: Mapping[str, Any]) -> list[Any]:
+        """The items without any problem; each needs a name of its own."""
+        result: list[Any] = []
+        names: set[str] = set()
+        for index, value in enumerate(values):
+            count, place = len(self.problems), f"{key}[{index}]"
+            name = value.get("name") if isinstance(value, Mapping) else None
+            if isinstance(value, Mapping) and (not isinstance(name, str) or not name):
+                self.report("no-name", place, f'"{place}" needs a name: name = "…".')
+            elif name in names:
+                self.report("name-taken", f"{place}.name", f'"{place}.name" is "{name}", as an item before it.')
+            fitting = self._fit_item(item, value, place, metadata)
+            if fitting is not _BAD and len(self.problems) == count:
+                names.add(fitting["name"])
+                result.append(fitting)
+        return result
+
     def _fit_item(self, annotation: Any, value: Any, key: str, metadata: Mapping[str, Any]) -> Any:
         count = len(self.problems)
         fitting = self._fit(annotation, value, key, metadata)
         if fitting is _BAD and len(self.problems) == count:
-            self.report("wrong-type", key, f'"{key}" must be {describe(annotation)}, not {describe_value(value)}.')
+            self.report("wrong-type", key, misfit(key, annotation, value))
         return fitting
 
 
 _BAD = object()
 
 
+def misfit(key: str, annotation: Any, value: Any) -> str:
+    """Words for a value of the wrong type, with the nearest choice where there are choices."""
+    choices = typing.get_args(annotation) if typing.get_origin(annotation) is Literal else ()
+    near = did_you_mean(value, map(str, choices)) if isinstance(value, str) and choices else ""
+    return f'"{key}" must be {describe(annotation)}, not {describe_value(value)}.{near}'
+
+
 def construct(cls: type[T], clean: Mapping[str, Any]) -> T:
     """An instance from values that `Checker.table` let through."""
     untyped: type = cls
     known = fields_of(untyped)
-    return cls(**{name: _convert(known[name][1], value) for name, value in clean.items()})
+    return cls(**{name: _convert(known[name][1], value) if name in known else value for name, value in clean.items()})
 
 
 def _convert(annotation: Any, value: Any) -> Any:
@@ -194,9 +226,20 @@ def is_mapping(origin: Any) -> bool:
 
 @functools.cache
 def fields_of(cls: type) -> Mapping[str, tuple[dataclasses.Field[Any], Any]]:
-    """Each init field of a settings dataclass and its resolved annotation, in order."""
+    """Each field of a settings dataclass that can be set, and its resolved annotation, in order."""
     hints = typing.get_type_hints(cls, localns=dict(vars(cls)))
-    return {field.name: (field, hints[field.name]) for field in dataclasses.fields(cls) if field.init}
+    return {
+        field.name: (field, hints[field.name])
+        for field in dataclasses.fields(cls)
+        if field.init and not field.metadata.get("origin")
+    }
+
+
+def top_level(cls: type | None) -> list[str]:
+    """The names of the fields that are written as `[[name]]` outside the class's own table."""
+    return (
+        [] if cls is None else [name for name, (field, _) in fields_of(cls).items() if field.metadata.get("top_level")]
+    )
 
 
 def walk(cls: type, prefix: str = "") -> Iterator[tuple[str, type, dataclasses.Field[Any], Any]]:

@@ -8,11 +8,11 @@ import tempfile
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from inkling.errors import InklingError
-from inkling.settings.layers import Kind, Source
 from inkling.settings.problem import Problem
+from inkling.settings.source import Kind, Source
 
 if TYPE_CHECKING:
     from tomlkit.items import Table
@@ -110,8 +110,9 @@ def change_file(path: Path, key: str, value: Any) -> Path:
     """Set the dotted `key` in a settings file; returns the file, made if missing.
 
     Comments, layout and a byte order mark are kept. A list is appended to (without repeating an entry) when `value`
-    is one item or a list. The file is replaced at once or not at all. Raises InklingError when the file is no valid
-    TOML, the key crosses a value that is no table, or the disk refuses.
+    is one item or a list. A part `rule[tone]` is the table `[[rule]]` whose name is `tone`, made when missing. The
+    file is replaced at once or not at all. Raises InklingError when the file is no valid TOML, the key crosses a value
+    that is no table, or the disk refuses.
     """
     import tomlkit
     from tomlkit.exceptions import TOMLKitError
@@ -144,12 +145,32 @@ def change_file(path: Path, key: str, value: Any) -> Path:
 def _descend(table: Any, part: str, key: str) -> Table:
     import tomlkit
 
+    if (named := re.fullmatch(r"([^\[\]]+)\[([^\[\]]+)\]", part)) is not None:
+        return _item(table, named[1], named[2], key)
     if part not in table:
         table[part] = tomlkit.table()
     if not isinstance(table[part], Mapping):
         raise InklingError("bad-setting", f'"{key}" cannot be set, since "{part}" is not a table.')
     inner: Table = table[part]
     return inner
+
+
+def _item(table: Any, array: str, name: str, key: str) -> Table:
+    """The item of a list of tables that has this name."""
+    import tomlkit
+
+    if array not in table:
+        table[array] = tomlkit.aot()
+    items: Any = table[array]
+    if not isinstance(items, list):
+        raise InklingError("bad-setting", f'"{key}" cannot be set, since "{array}" is not a list of tables.')
+    for item in items:
+        if isinstance(item, Mapping) and item.get("name") == name:
+            return cast("Table", item)
+    added: Any = tomlkit.table() if isinstance(items, tomlkit.items.AoT) else tomlkit.inline_table()
+    added["name"] = name
+    items.append(added)
+    return cast("Table", items[-1])
 
 
 def _put(table: Any, name: str, value: Any) -> None:

@@ -3,35 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
-from inkling.settings.build import Checker, Gate, construct, fields_of
+from inkling.settings.build import Checker, Gate, construct, fields_of, top_level
+from inkling.settings.named import finish_named, merge_named
 from inkling.settings.problem import Problem, did_you_mean
+from inkling.settings.source import Kind, Source
 from inkling.settings.trust import MACHINE_TABLES, workspace_gate
 
 T = TypeVar("T")
-Kind = Literal["user", "workspace", "client"]
 _ORDER: Sequence[Kind] = ("user", "workspace", "client")
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """One place that settings came from.
-
-    `where` names it for the user: a path, or words such as `editor settings`. `trusted` matters for workspaces: what
-    may run or reach out is taken from a trusted one only. `lines` maps dotted keys to line numbers from 1. A file
-    that could not be read has empty `data` and says so in `problems`.
-    """
-
-    kind: Kind
-    data: Mapping[str, Any]
-    where: str
-    trusted: bool = False
-    lines: Mapping[str, int] = field(default_factory=dict)
-    problems: tuple[Problem, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -51,15 +36,19 @@ class Loaded:
         """The table `name` as an instance of the dataclass `cls`.
 
         Each layer is judged by itself: a wrong or restricted value leaves what the layer below says. An array of
-        tables `[[name]]` fills the field of that name.
+        tables `[[name]]` fills the field of that name, and so does one `[[field]]` of a field that is `top_level`.
         """
         clean: dict[str, Any] = {}
         problems: list[Problem] = []
+        outside: type = cls
         for source in self.sources:
             table = _as_table(name, source.data.get(name))
-            if table is None:
-                continue
             checker = Checker(source.where, source.lines, self._gate(source))
+            if arrays := {field: source.data[field] for field in top_level(outside) if field in source.data}:
+                clean = _merge(cls, clean, checker.table(cls, arrays, ""))
+            if table is None:
+                problems += checker.problems
+                continue
             if name in MACHINE_TABLES and source.kind == "workspace" and not source.trusted:
                 checker.report(
                     "restricted",
@@ -73,11 +62,21 @@ class Loaded:
             else:
                 checker.report("wrong-type", name, f'"{name}" must be a table.')
             problems += checker.problems
-        return construct(cls, clean), problems
+        finished, complaints = finish_named(self.sources, outside, clean)
+        return construct(cls, finished), problems + complaints
 
-    def unknown_tables(self, known: Iterable[str]) -> list[Problem]:
-        """A problem for each top-level key that belongs to nobody; `known` are the server's and plugins' tables."""
-        known = set(known)
+    @property
+    def given(self) -> list[Mapping[str, Any]]:
+        """What each layer says, lowest first: equal when nothing changed."""
+        return [source.data for source in self.sources]
+
+    def unknown_tables(self, tables: Mapping[str, type | None]) -> list[Problem]:
+        """A problem for each top-level key that belongs to nobody; `tables` are the server's and the plugins'.
+
+        A plugin that was not imported has no class, and might be who an array of tables is for.
+        """
+        known = {*tables, *(field for cls in tables.values() for field in top_level(cls))}
+        unsure = None in tables.values()
         return [
             Problem(
                 "unknown-table",
@@ -87,8 +86,8 @@ class Loaded:
                 source.lines.get(name),
             )
             for source in self.sources
-            for name in source.data
-            if name not in known
+            for name, value in source.data.items()
+            if name not in known and not (unsure and isinstance(value, list))
         ]
 
     def _gate(self, source: Source) -> Gate:
@@ -159,6 +158,8 @@ def _merge(cls: type, low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[s
             result[name] = {**low[name], **value}
         elif isinstance(value, list) and declared.metadata.get("merge") == "append":
             result[name] = [*low[name], *value]
+        elif isinstance(value, list) and declared.metadata.get("merge") == "name":
+            result[name] = merge_named(typing.get_args(annotation)[0], low[name], value, _merge)
         else:
             result[name] = value
     return result

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from inkling.engine.settings import EngineSettings
-from inkling.settings.build import describe, describe_bounds, fields_of, is_mapping, is_sequence, walk
+from inkling.settings.build import describe, describe_bounds, fields_of, is_mapping, is_sequence, top_level, walk
 from inkling.settings.server import ServerSettings
 from inkling.settings.trust import MACHINE_TABLES
 
@@ -49,6 +49,9 @@ def markdown_table(plugins: Mapping[str, type]) -> str:
     rows = ["| setting | type | default | meaning |", "|---|---|---|---|"]
     for name, cls in known_tables(plugins).items():
         for key, owner, field, annotation in walk(cls, name):
+            if field.metadata.get("top_level"):
+                rows.append(f"| `[[{field.name}]]` | a list of tables | | {_doc(owner, field)} |")
+                continue
             meaning = [_doc(owner, field)]
             low, high = field.metadata.get("min"), field.metadata.get("max")
             if low is not None or high is not None:
@@ -78,7 +81,12 @@ def json_schema(plugins: Mapping[str, type]) -> dict[str, Any]:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "inkling.toml",
         "type": "object",
-        "properties": {name: _table_schema(name, cls) for name, cls in known_tables(plugins).items()},
+        "properties": {name: _table_schema(name, cls) for name, cls in known_tables(plugins).items()}
+        | {
+            name: _field_schema(cls, *fields_of(cls)[name])
+            for cls in known_tables(plugins).values()
+            for name in top_level(cls)
+        },
         "additionalProperties": False,
     }
 
@@ -96,7 +104,9 @@ def _schema(annotation: Any) -> dict[str, Any]:
         return {
             "type": "object",
             "properties": {
-                name: _field_schema(annotation, field, kind) for name, (field, kind) in fields_of(annotation).items()
+                name: _field_schema(annotation, field, kind)
+                for name, (field, kind) in fields_of(annotation).items()
+                if not field.metadata.get("top_level")
             },
             "additionalProperties": False,
         }
@@ -116,6 +126,8 @@ def _schema(annotation: Any) -> dict[str, Any]:
 
 def _field_schema(cls: type, field: dataclasses.Field[Any], annotation: Any) -> dict[str, Any]:
     schema = _schema(annotation)
+    if field.metadata.get("merge") == "name":
+        schema["items"]["required"] = ["name"]
     if doc := _doc(cls, field):
         schema["description"] = doc
     for ours, theirs in (("min", "minimum"), ("max", "maximum")):

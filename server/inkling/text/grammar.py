@@ -150,6 +150,13 @@ def _language(name: str) -> Language:
     return Language(getattr(importlib.import_module(grammar.module), grammar.factory)())
 
 
+def query_of(name: str, source: str) -> Query:
+    """A query in tree-sitter's own words; raises its `QueryError`."""
+    from tree_sitter import Query
+
+    return Query(_language(name), source)
+
+
 @cache
 def _query(name: str, groups: frozenset[str]) -> Query:
     from tree_sitter import Query

@@ -31,6 +31,7 @@ class StarterHead:
     def __init__(self, source: ModelSource) -> None:
         self._head: EncoderHead = load_adapter(source.path)
         self.id = source.id
+        self.labels = self._head.labels
         self.task = self._head.task
         self.bytes = source.bytes
 
