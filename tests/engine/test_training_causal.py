@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import errno
 import json
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -15,12 +16,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from inkling.engine.models.catalog import STARTER_FOLDER
 from inkling.training import checkpoint as checkpoints
-from inkling.training.causal import pretrain, train_from_recipe
+from inkling.training.causal import pretrain, save, train_from_recipe
 from inkling.training.causal_recipe import CausalRecipe, ShapeRecipe
 from inkling.training.checkpoint import CheckpointError, Checkpoints
 from inkling.training.errors import TrainingError
 from inkling.training.loop import LoopRecipe
+from inkling.training.muon import Muon
 from inkling.training.optim import OptimizerRecipe, schedule
 from inkling.training.packing import FimRecipe, Middle, TokenFile
 from inkling.training.recipe import RecipeError
@@ -318,3 +321,56 @@ def test_the_recipe_ends_in_a_model_that_loads_and_answers(
     assert json.loads((folder / "config.json").read_text()).get("inkling_fim", "usual") == order
     request = GenerateRequest(model="made", prompt="def compute_0(", max_tokens=8)
     assert "".join(chunk.text for chunk in generator.generate(request, Stop(None)))
+
+
+def test_our_muon_steps_as_torch_does() -> None:
+    """Torch computes in bf16, whose rounding is all that may differ."""
+    torch.manual_seed(0)
+    start = [torch.randn(shape) for shape in ((24, 16), (16, 40), (16, 40))]
+    ours, theirs = ([torch.nn.Parameter(w.clone()) for w in start] for _ in range(2))
+    steppers = (
+        Muon(ours, lr=0.02, weight_decay=0.1),
+        torch.optim.Muon(theirs, lr=0.02, weight_decay=0.1, adjust_lr_fn="match_rms_adamw"),
+    )
+    for _ in range(3):
+        for weights_, stepper in zip((ours, theirs), steppers, strict=True):
+            for number, weight in enumerate(weights_):
+                torch.manual_seed(number)
+                weight.grad = torch.randn(weight.shape) * weight.detach().sign()
+            stepper.step()
+    for mine, torchs, before in zip(ours, theirs, start, strict=True):
+        moved = (torchs - before).norm()
+        assert (mine - torchs).norm() < 0.02 * moved
+
+
+def test_a_run_goes_on_from_a_models_weights(recipe: Any, small_tokenizer: Path) -> None:
+    first = recipe("first", steps=40)
+    model, tokenizer, position = pretrain(first)
+    save(model, tokenizer, first.out / "model", context=position.context, fim_order="usual")
+    fresh, further = recipe("fresh", steps=1), dataclasses.replace(recipe("further", steps=1), init=first.out / "model")
+    pretrain(fresh)
+    pretrain(further)
+
+    def loss(made: CausalRecipe) -> float:
+        return float(json.loads((made.out / "metrics.jsonl").read_text().splitlines()[0])["loss"])
+
+    assert loss(further) < 0.9 * loss(fresh)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda folder: (folder / "model.safetensors").unlink(), "no such file"),
+        (lambda folder: (folder / "model.safetensors").write_bytes(b"no weights"), "cannot be read"),
+        (lambda folder: (folder / "tokenizer.json").write_text("{}"), "tokenizer.json cannot be read"),
+        (lambda folder: shutil.copy(STARTER_FOLDER / "code/tokenizer.json", folder), "another vocabulary"),
+        (lambda folder: shutil.copy(STARTER_FOLDER / "code/model.safetensors", folder), "another shape"),
+    ],
+)
+def test_weights_that_cannot_be_gone_on_from(recipe: Any, spoil: Callable[[Path], object], message: str) -> None:
+    first = recipe("first", steps=1)
+    model, tokenizer, position = pretrain(first)
+    save(model, tokenizer, first.out / "model", context=position.context, fim_order="usual")
+    spoil(first.out / "model")
+    with pytest.raises(TrainingError, match=message):
+        pretrain(dataclasses.replace(recipe("further"), init=first.out / "model"))

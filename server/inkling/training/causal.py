@@ -1,4 +1,4 @@
-"""The causal recipe: a Llama-style language model from a config, trained from nothing on a corpus of code."""
+"""The causal recipe: a Llama-style language model from a config, trained from nothing or from a model's weights."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from tokenizers import Tokenizer
 
 from inkling.training.causal_card import write_card
 from inkling.training.causal_recipe import CausalRecipe, ShapeRecipe
+from inkling.training.checkpoint import restore_module
 from inkling.training.corpus import build as corpus
 from inkling.training.device import pick_device
 from inkling.training.errors import TrainingError
@@ -89,6 +92,29 @@ def new_model(shape: ShapeRecipe, tokenizer: Any, seed: int) -> Any:
     return LlamaForCausalLM(config)
 
 
+def start_from(folder: Path, model: Any, tokenizer: Any) -> None:
+    """Put the weights of the model in ``folder`` into ``model``, to train on: on your own code, or for longer.
+
+    Raises TrainingError when there are none, when they have another shape (naming the tensors), or when they were
+    made with another vocabulary: the same ids would then mean other words.
+    """
+    weights = folder / "model.safetensors"
+    if not weights.is_file():
+        raise TrainingError(f"{weights}: no such file. init names a folder that save_pretrained wrote.")
+    try:
+        known = Tokenizer.from_file(str(folder / "tokenizer.json")).get_vocab()
+    except Exception as error:  # tokenizers raises plain Exception
+        raise TrainingError(f"{folder}: its tokenizer.json cannot be read: {error}.") from None
+    if known != tokenizer.get_vocab():
+        raise TrainingError(
+            f"{folder}: has another vocabulary than the recipe's tokenizer. Set tokenizer to the same folder as init."
+        )
+    try:
+        restore_module(model, load_file(weights), folder)
+    except SafetensorError as error:
+        raise TrainingError(f"{weights}: cannot be read: {error}.") from None
+
+
 def pretrain(recipe: CausalRecipe) -> tuple[Any, Any, Position]:
     """Train, or go on training, the model of ``recipe``; returns (model, tokenizer, where the run ended)."""
     from transformers import AutoTokenizer
@@ -102,7 +128,10 @@ def pretrain(recipe: CausalRecipe) -> tuple[Any, Any, Position]:
     documents = (document.text for document in corpus.read(train_file))
     key = content_key(train_file, tokenizer_file) if train_file.is_file() else ""
     tokens = TokenFile.prepare(documents, raw, recipe.out / "train.tokens.npy", key)
-    model = new_model(recipe.shape, tokenizer, recipe.seed).to(pick_device(recipe.device))
+    model = new_model(recipe.shape, tokenizer, recipe.seed)
+    if recipe.init is not None:
+        start_from(recipe.init, model, tokenizer)
+    model.to(pick_device(recipe.device))
     sample = held_out_sample(held_file)
 
     def windows(epoch: int, context: int) -> Tokens:

@@ -54,7 +54,7 @@ def write_card(recipe: CausalRecipe, model: Any, tokenizer: Any, position: Posit
         name=f"Code model, {parameters / 1e6:.1f} million parameters, Python",
         task="text-generation",
         summary=(
-            "A Llama-style language model for Python, trained from nothing on permissively licensed source code. "
+            f"A Llama-style language model for Python, trained {_from(recipe)} on permissively licensed source code. "
             "It completes the rest of a line from what stands before it"
             + ("." if recipe.fim.order == "none" else ", or between two texts by fill-in-the-middle.")
         ),
@@ -64,7 +64,7 @@ def write_card(recipe: CausalRecipe, model: Any, tokenizer: Any, position: Posit
         training={
             "parameters": f"{parameters:,} ({recipe.shape.width * len(tokenizer):,} in the shared embeddings)",
             "shape": f"{shape.layers} layers of {shape.width}, {shape.heads} heads, {shape.kv_heads} key-value heads",
-            "training tokens": f"{position.tokens:,} in {position.step:,} steps",
+            "training tokens": f"{position.tokens:,} in {position.step:,} steps{_in_this_run(recipe)}",
             "time in steps": f"{position.seconds / 60:.0f} minutes",
             "training loss, mean of the last 50 steps": _last_loss(recipe.out),
             "context": f"{recipe.loop.context} tokens, {context} at the end",
@@ -147,6 +147,14 @@ def _shown(case: Case, said: str) -> str:
         f"`{case.document.package}/{case.document.path}`\n\n```text\n{before}▮\n```\n\n"
         f"author: `{case.wanted.strip() or ' '}`  \nmodel: `{said.strip() or ' '}`\n"
     )
+
+
+def _from(recipe: CausalRecipe) -> str:
+    return "from nothing" if recipe.init is None else "further, from another model's weights,"
+
+
+def _in_this_run(recipe: CausalRecipe) -> str:
+    return "" if recipe.init is None else ", in this run"
 
 
 def _has_held_out(recipe: CausalRecipe) -> bool:

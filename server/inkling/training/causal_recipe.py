@@ -36,6 +36,7 @@ class CausalRecipe:
     corpus: Path  # a folder made by the tokenizer recipe: train.jsonl, held-out.jsonl
     tokenizer: Path  # a folder with tokenizer.json
     out: Path
+    init: Path | None = None  # a model's folder to go on from, with this shape and tokenizer; none: random weights
     seed: int = 1
     device: str = "auto"
     notes: str = ""  # for the card: what its other lines do not tell

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import torch
 
+from inkling.training.muon import Muon
+
 
 @dataclass(frozen=True)
 class OptimizerRecipe:
@@ -39,9 +41,7 @@ class Optimizers:
         outer = [p for p in self.parameters if id(p) not in inside]
         self.all: dict[str, torch.optim.Optimizer] = {}
         if recipe.kind == "muon":
-            self.all["muon"] = torch.optim.Muon(
-                inner, lr=recipe.rate, weight_decay=recipe.weight_decay, adjust_lr_fn="match_rms_adamw"
-            )
+            self.all["muon"] = Muon(inner, lr=recipe.rate, weight_decay=recipe.weight_decay)
         else:
             outer += inner
         self.all["adamw"] = torch.optim.AdamW(
