@@ -34,6 +34,7 @@ from inkling.engine.protocol import (
     GenerateRequest,
     Label,
     Priority,
+    Rendered,
     Summary,
     Task,
 )
@@ -422,8 +423,8 @@ __all__ = [
     "API_VERSION", "SEMANTIC_MODIFIERS", "SEMANTIC_TYPES", "Action", "Answer", "Chunk", "CodeLens", "Completion",
     "ContextFile", "Diagnostic", "Edit", "EditStream", "Editor", "Engine", "Entity", "Fill", "GenerateRequest",
     "GhostText", "Hover", "InklingError", "InlayHint", "Label", "Nothing", "Plugin", "Position", "Priority",
-    "Progress", "Range", "Related", "Scope", "Segment", "SegmentKind", "SemanticToken", "Severity", "Snapshot",
-    "Summary", "Surface", "Symbol", "Task", "TokenSpan", "Tokens", "block_at", "code_actions", "code_lenses",
-    "command", "completion", "diagnostics", "hover", "inlay_hints", "inline_completion", "query_spans", "resolver",
-    "scope_at", "segments", "semantic_tokens", "sentences", "uri_path", "workspace_symbols",
+    "Progress", "Range", "Related", "Rendered", "Scope", "Segment", "SegmentKind", "SemanticToken", "Severity",
+    "Snapshot", "Summary", "Surface", "Symbol", "Task", "TokenSpan", "Tokens", "block_at", "code_actions",
+    "code_lenses", "command", "completion", "diagnostics", "hover", "inlay_hints", "inline_completion", "query_spans",
+    "resolver", "scope_at", "segments", "semantic_tokens", "sentences", "uri_path", "workspace_symbols",
 ]  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -22,6 +22,7 @@ from inkling.engine.protocol import (
     Label,
     ModelState,
     Priority,
+    Rendered,
     Summary,
     Task,
 )
@@ -138,6 +139,23 @@ class EngineClient:
         """Translation."""
         languages = {"src_lang": source, "tgt_lang": target}
         return (await self._run(Task.TRANSLATION, model, [text], replies.translation, priority, **languages))[0]
+
+    async def render_chat(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        model: str,
+        tools: Sequence[Mapping[str, Any]] = (),
+        add_generation_prompt: bool = False,
+    ) -> Rendered:
+        """A conversation through a chat template."""
+        body = {
+            "model": model,
+            "messages": list(messages),
+            "tools": list(tools),
+            "add_generation_prompt": add_generation_prompt,
+        }
+        return replies.rendered(await self._link.post("/inkling/chat-template", body))
 
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[Chunk, None]:
         """Stream a generation. Retried once if the engine goes away before the first piece, never after it."""

@@ -14,6 +14,7 @@ import math
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any
 
 from inkling.engine.protocol import (
@@ -27,6 +28,7 @@ from inkling.engine.protocol import (
     Label,
     ModelState,
     Priority,
+    Rendered,
     Summary,
 )
 
@@ -56,6 +58,7 @@ class FakeEngine:
     fills: Sequence[Fill] = ()
     translate_with: Callable[[str], str] = str.upper
     known_labels: tuple[str, ...] = ()
+    render_with: Callable[[Sequence[Mapping[str, Any]]], Rendered] | None = None
     delay_s: float = 0.0
     faults: dict[str, Exception] = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list)
@@ -211,6 +214,25 @@ class FakeEngine:
     ) -> str:
         """The scripted translation, else the text in upper case."""
         result: str = await self._answer("translate", lambda: self.translate_with(text), text=text, model=model)
+        return result
+
+    async def render_chat(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        model: str,
+        tools: Sequence[Mapping[str, Any]] = (),
+        add_generation_prompt: bool = False,
+    ) -> Rendered:
+        """The scripted rendering, else `role: content` lines."""
+
+        def make() -> Rendered:
+            if self.render_with is not None:
+                return self.render_with(messages)
+            parts = [f"{message.get('role')}: {message.get('content')}\n" for message in messages]
+            return Rendered("".join(parts), tuple(accumulate(map(len, parts))))
+
+        result: Rendered = await self._answer("render_chat", make, messages=list(messages), model=model)
         return result
 
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[Chunk, None]:

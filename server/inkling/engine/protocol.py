@@ -86,6 +86,22 @@ class Summary:
 
 
 @dataclass(frozen=True, slots=True)
+class Rendered:
+    """A conversation as a model's chat template writes it, or why the template refuses it.
+
+    `ends` are the offsets in `text` at which each message ends; `left_out` are the messages that add nothing to it.
+    When it was refused, `refused` is in the template's words, and `at` is the message with which the refusal begins
+    (None: the template itself is at fault).
+    """
+
+    text: str = ""
+    ends: tuple[int, ...] = ()
+    left_out: tuple[int, ...] = ()
+    refused: str = ""
+    at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ContextFile:
     """A chunk of another document to show the model before the prompt, most relevant last."""
 
@@ -252,6 +268,20 @@ class Engine(Protocol):
         self, text: str, *, model: str, source: str = "", target: str = "", priority: Priority = Priority.ACTION
     ) -> str:
         """Translate; language names are the model's own."""
+        ...
+
+    async def render_chat(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        model: str,
+        tools: Sequence[Mapping[str, Any]] = (),
+        add_generation_prompt: bool = False,
+    ) -> Rendered:
+        """The conversation through the model's chat template, in a sandbox with limits; no weight is loaded.
+
+        Raises `no-chat-template`, and `template-rejected` for one that does not end.
+        """
         ...
 
     def generate(self, request: GenerateRequest) -> AsyncGenerator[Chunk, None]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any, TypeVar
 
-from inkling.engine.protocol import Answer, Entity, Fill, Label, Summary
+from inkling.engine.protocol import Answer, Entity, Fill, Label, Rendered, Summary
 from inkling.errors import InklingError
 
 _T = TypeVar("_T")
@@ -36,6 +36,14 @@ def entities(item: Any) -> list[Entity]:
         Entity(str(entity.get("entity_group") or entity["entity"]), float(entity["score"]), *_span(entity))
         for entity in item
     ]
+
+
+@_checked
+def rendered(item: Any) -> Rendered:
+    """`{"text", "ends", "left_out"}`, or `{"refused", "at"}`."""
+    ends, left_out = (tuple(int(number) for number in item.get(key) or ()) for key in ("ends", "left_out"))
+    at = item.get("at")
+    return Rendered(str(item.get("text") or ""), ends, left_out, str(item.get("refused") or ""), at and int(at))
 
 
 @_checked

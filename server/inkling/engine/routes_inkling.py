@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import asdict
 from typing import Any
@@ -15,13 +15,17 @@ from starlette.routing import Route
 
 from inkling import __version__
 from inkling.engine.asgi import EventStream, Json, Watched, read_json
+from inkling.engine.models.catalog import resolve
 from inkling.engine.openai_format import field_of
 from inkling.engine.protocol import EngineEvent, Task
 from inkling.engine.scheduler import Scheduler
+from inkling.engine.templates.files import read_template
+from inkling.engine.templates.process import TemplateProcess
 from inkling.engine.wire import PROTOCOL_VERSION, event_body, sse, status_body
 from inkling.engine.work import Work
 from inkling.errors import InklingError
 
+_templates = TemplateProcess()
 _GAUGES = {"uptime_s", "leases"}
 
 
@@ -33,6 +37,7 @@ def routes() -> list[Route]:
         Route("/inkling/status", status),
         Route("/inkling/events", events),
         Route("/inkling/load", load, methods=["POST"]),
+        Route("/inkling/chat-template", chat_template, methods=["POST"]),
         Route("/inkling/shutdown", shutdown, methods=["POST"]),
     ]
 
@@ -66,6 +71,40 @@ async def load(request: Request) -> Any:
         return Json(asdict(await scheduler.load(model, task, quantization)))
 
     return Watched(work)
+
+
+async def chat_template(request: Request) -> Any:
+    """A conversation through a model's chat template: `{"model", "messages", "tools", "add_generation_prompt"}`."""
+    body = await read_json(request)
+    model = field_of(body, "model", str, "")
+    messages, tools = field_of(body, "messages", list, []), field_of(body, "tools", list, [])
+    if not model or not all(isinstance(message, Mapping) for message in messages):
+        raise InklingError("bad-request", "`model` and `messages`, a list of objects, are needed.")
+    prompt = field_of(body, "add_generation_prompt", bool, False)
+
+    async def work() -> Response:
+        return Json(await asyncio.to_thread(_rendered, model, messages, tools, prompt))
+
+    return Watched(work)
+
+
+def _rendered(model: str, messages: list[Any], tools: list[Any], prompt: bool) -> dict[str, Any]:
+    template, special = read_template(model, resolve(model).path)
+    answer = _templates.render(
+        {
+            "template": template,
+            "special": special,
+            "messages": messages,
+            "tools": tools,
+            "add_generation_prompt": prompt,
+        }
+    )
+    if "refused" not in answer:
+        return answer
+    # only the template's own words are about a message; else the template is at fault, or a message lacks something
+    words = {"raised": "{}", "missing": "It misses something: {}", "failed": "The template rejects it: {}"}
+    said = words.get(answer["refused"], "The template is not usable: {}").format(answer["words"])
+    return {"refused": said, "at": answer.get("at") if answer["refused"] in words else None}
 
 
 async def events(request: Request) -> EventStream:
