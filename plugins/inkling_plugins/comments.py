@@ -71,3 +71,13 @@ _BY_LANGUAGE = {language: syntax for syntax, languages in _GROUPS for language i
 def comment_syntax(language: str) -> CommentSyntax | None:
     """The comment syntax of a language id, or None where it has no comments (`plaintext`, `json`) or is unknown."""
     return _BY_LANGUAGE.get(language)
+
+
+def known_languages() -> frozenset[str]:
+    """The language ids that editors are known to send, those without comments among them."""
+    return frozenset(_BY_LANGUAGE) | _WITHOUT_COMMENTS
+
+
+_WITHOUT_COMMENTS = frozenset(
+    {"plaintext", "text", "json", "jsonl", "csv", "tsv", "log", "diff", "org", "bat", "quarto"}
+)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from inkling.api import Edit, InklingError, Plugin, Position, Severity, Snapshot, TokenSpan
+from inkling.api import Edit, InklingError, Plugin, Position, Range, Severity, Snapshot, TokenSpan
 from inkling.engine.fake import FakeEngine
 
 
@@ -17,16 +18,23 @@ class FakeEditor:
     """Keeps what it was asked; `streamed` is the text written into the document."""
 
     def __init__(self, documents: Iterable[Snapshot] = ()) -> None:
-        self.open = list(documents)
+        self.known = list(documents)
         self.reports: list[tuple[str, float | None]] = []
         self.titles: list[str] = []
         self.texts: list[tuple[str, str]] = []
         self.changed: list[tuple[str, Any]] = []
         self.streamed = ""
         self.refuse_after: int | None = None
+        self.refreshed: list[str] = []
+        self.applied: list[Edit] = []
+        self.opened: list[tuple[str, Range | None]] = []
+        self.folders: tuple[Path, ...] = ()
+        self.cache: Path | None = None
+        self.choice = 0
+        """Which of the options the user takes."""
 
     def documents(self) -> Sequence[Snapshot]:
-        return self.open
+        return self.known
 
     @contextlib.asynccontextmanager
     async def progress(self, title: str) -> AsyncIterator[FakeEditor]:
@@ -46,13 +54,30 @@ class FakeEditor:
         self.streamed += text
 
     async def apply(self, snapshot: Snapshot, edits: Sequence[Edit], label: str) -> None:
-        raise AssertionError("no bundled plugin applies edits by itself")
+        self.applied += edits
 
     async def show_message(self, text: str, severity: Severity = Severity.INFORMATION) -> None:
         self.texts.append(("", text))
 
     async def show_text(self, title: str, text: str, language: str = "markdown") -> None:
         self.texts.append((title, text))
+
+    def refresh(self, surface: str) -> None:
+        self.refreshed.append(surface)
+
+    async def open(self, uri: str, range: Range | None = None) -> None:
+        self.opened.append((uri, range))
+
+    async def choose(self, title: str, options: Sequence[str]) -> str | None:
+        return options[self.choice]
+
+    def workspace_folders(self) -> Sequence[Path]:
+        return self.folders
+
+    def cache_folder(self) -> Path:
+        if self.cache is None:
+            raise InklingError("no-cache", "There is no folder.")
+        return self.cache
 
     async def change_setting(self, key: str, value: Any) -> None:
         self.changed.append((key, value))
@@ -72,13 +97,6 @@ class WordTokens:
             if match.start() <= offset < match.end():
                 return TokenSpan(number, match[0], match.start(), match.end())
         return None
-
-    async def spans(self, snapshot: Snapshot, start: int, end: int, model: str) -> list[TokenSpan]:
-        return [
-            TokenSpan(number, match[0], match.start(), match.end())
-            for number, match in enumerate(re.finditer(r"\S+", snapshot.text))
-            if match.start() < end and match.end() > start
-        ]
 
     async def context_window(self, model: str) -> int | None:
         return 100

@@ -1,1 +1,0 @@
-"""Conversations in documents: lists of messages, each known with the place where it stands."""

@@ -1,0 +1,380 @@
+"""The plugin: every rule at the surface that it names."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from inkling.api import (
+    Action,
+    CodeLens,
+    Diagnostic,
+    Edit,
+    Hover,
+    InklingError,
+    InlayHint,
+    Nothing,
+    Plugin,
+    Position,
+    Range,
+    SemanticToken,
+    Snapshot,
+    code_actions,
+    code_lenses,
+    command,
+    diagnostics,
+    hover,
+    inlay_hints,
+    resolver,
+    semantic_tokens,
+    uri_path,
+)
+from inkling_plugins.rules import present
+from inkling_plugins.rules.baseline import Baseline, fingerprint, load
+from inkling_plugins.rules.feedback import note
+from inkling_plugins.rules.fixes import is_key, redactions
+from inkling_plugins.rules.judge import Finding
+from inkling_plugins.rules.linter import Linter, Result
+from inkling_plugins.rules.reader import Owner
+from inkling_plugins.rules.rule import READS, Rule
+from inkling_plugins.rules.runs import run
+from inkling_plugins.rules.similar import Vectors, similar
+from inkling_plugins.rules.store import Store
+from inkling_plugins.rules.why import explain
+
+_SURFACES = {
+    "diagnostics": "diagnostics",
+    "code-lens": "code_lenses",
+    "inlay-hint": "inlay_hints",
+    "semantic-tokens": "semantic_tokens",
+}
+"""Surfaces that are shown anew when more is known, and the host's names for them."""
+_NEWS_AFTER_S, _NEWS_AFTER_MOST_S = 0.5, 5.0
+
+
+class Rules(Plugin):
+    """Any task on any surface, by `[[rule]]`."""
+
+    name = "rules"
+
+    @dataclass(frozen=True)
+    class Settings:
+        """The table `[rules]`, and the tables `[[rule]]`."""
+
+        enabled: bool = True
+        """Carry out rules at all."""
+        rule: tuple[Rule, ...] = field(default=(), metadata={"top_level": True, "merge": "name"})
+        """Any task of any model on any text at any surface: see docs/rules.md for its keys."""
+        baseline: str = ""
+        """A file of findings that are known and not shown; `--write-baseline` of the check command makes it."""
+        patience: float = field(default=1.0, metadata={"min": 0.0, "max": 60.0})
+        """Seconds that a document's findings wait for all of its text; then they come piece by piece."""
+        max_texts: int = field(default=50_000, metadata={"min": 1})
+        """Documents with more texts to read for a rule are left alone."""
+        remember: bool = True
+        """Keep what models said on disk, by hash and without any text, so that it outlives the editor."""
+
+    settings: Settings
+
+    async def start(self) -> None:
+        """Begin with what the disk remembers."""
+        self._linter = Linter(lambda: self.engine, Store(self._folder()), self._heard)
+        self._vectors: Vectors = Vectors()
+        self._told: dict[str, tuple[float, float]] = {}
+        self._baseline: tuple[tuple[Path, float] | None, Baseline] = (None, Baseline({}))
+
+    async def stop(self) -> None:
+        """Write what is fresh."""
+        await self._linter.reader.stop()
+
+    # -- surfaces
+
+    @diagnostics
+    async def check(self, snapshot: Snapshot) -> AsyncIterator[Diagnostic | Nothing]:
+        """Findings as squiggles, but for those of the baseline."""
+        for rule in self._rules("diagnostics"):
+            if rule.task == "feature-extraction":
+                async for item in similar(self.engine, self._vectors, rule, snapshot, self.settings.max_texts):
+                    yield item
+                continue
+            result = await self._result(snapshot, rule)
+            for reason in result.reasons:
+                yield reason
+            findings = await self._fresh(snapshot, result.findings)
+            for diagnostic in present.diagnostics(snapshot, rule, findings):
+                yield diagnostic
+
+    @hover
+    async def read(self, snapshot: Snapshot, position: Position) -> Hover | Nothing | None:
+        """What rules say of the text under the cursor."""
+        self._linter.look(snapshot.uri, position)
+        offset = snapshot.offset(position)
+        texts: list[str] = []
+        place: Range | None = None
+        missing: Nothing | None = None
+        for rule in self._rules("hover"):
+            result = await self._result(snapshot, rule)
+            missing = next(iter(result.reasons), missing)
+            found = present.touching(result.findings, offset, offset)
+            if found:
+                texts.append(present.hover_text(rule, found))
+                place = place or snapshot.range(found[0].start, found[0].end)
+        return Hover("\n\n".join(texts), place) if texts else missing
+
+    @code_lenses
+    async def lenses(self, snapshot: Snapshot) -> AsyncIterator[CodeLens | Nothing]:
+        """Findings above their lines; for tasks that write, a line that carries the rule out."""
+        for rule in self._rules("code-lens"):
+            if rule.task in READS:
+                result = await self._result(snapshot, rule)
+                for reason in result.reasons:
+                    yield reason
+                for finding in result.findings[: rule.max_results]:
+                    yield present.lens(snapshot, finding)
+            elif self._linter.why_not(rule, snapshot) is None:
+                for place in (await self._linter.places(snapshot, rule))[: rule.max_results]:
+                    yield CodeLens(place, rule.title or rule.name, "rules.run", {"rule": rule.name})
+
+    @inlay_hints
+    async def hints(self, snapshot: Snapshot, range: Range) -> AsyncIterator[InlayHint | Nothing]:
+        """Labels after what they speak of."""
+        self._linter.look(snapshot.uri, range.start)
+        async for finding in self._within("inlay-hint", snapshot, range):
+            yield present.hint(snapshot, finding) if isinstance(finding, Finding) else finding
+
+    @semantic_tokens
+    async def tokens_in(self, snapshot: Snapshot, range: Range) -> AsyncIterator[SemanticToken | Nothing]:
+        """What was found, coloured."""
+        async for finding in self._within("semantic-tokens", snapshot, range):
+            yield present.token(snapshot, finding) if isinstance(finding, Finding) else finding
+
+    @code_actions
+    async def actions(self, snapshot: Snapshot, range: Range) -> AsyncIterator[Action]:
+        """Rules that are carried out by choice."""
+        self._linter.look(snapshot.uri, range.start)
+        for rule in self._rules("code-action"):
+            if self._linter.why_not(rule, snapshot) is None and not (rule.reads.selection_only and range.is_empty):
+                kind = "refactor.rewrite" if rule.output != "show" else "refactor"
+                yield Action(rule.title or rule.name, kind, command="rules.run", arguments={"rule": rule.name})
+        demands = [rule for rule in self._all() if rule.when == "demand" and rule.surface in _SURFACES]
+        for rule in demands:
+            if self._linter.why_not(rule, snapshot) is None:
+                yield Action(
+                    f"Check for {rule.title or rule.name}", "source", command="rules.run", arguments={"rule": rule.name}
+                )
+
+    # -- commands
+
+    @command("rules.run", "Run a rule")
+    async def run(self, snapshot: Snapshot | None, range: Range | None, *, rule: str = "", **_: Any) -> str:
+        """Carry out a rule; of several, the user chooses."""
+        snapshot = _needed(snapshot)
+        chosen = self._named(rule) if rule else await self._choose(snapshot)
+        if chosen.when == "demand" and chosen.surface in _SURFACES:
+            self._linter.demanded.add((snapshot.uri, chosen.name))
+            result = await self._result(snapshot, chosen)
+            self.editor.refresh(_SURFACES[chosen.surface])
+            return f"{chosen.name}: {len(result.findings):,} findings."
+        return await run(self.engine, self.editor, chosen, snapshot, range)
+
+    @command("rules.why", "Why this label?")
+    async def why(
+        self, snapshot: Snapshot | None, range: Range | None, *, rule: str = "", label: str = "", **_: Any
+    ) -> str:
+        """Show which words moved the score."""
+        finding = await self._finding(_needed(snapshot), range, rule, label)
+        async with self.editor.progress("Leaving out one word after the other"):
+            explanation = await explain(self.engine, finding.rule, finding.mark.label, finding.mark.part.text)
+        await self.editor.show_text(f"Why {finding.mark.label}", explanation.markdown(finding.rule))
+        return explanation.line()
+
+    @command("rules.not_helpful", "Not helpful")
+    async def not_helpful(
+        self, snapshot: Snapshot | None, range: Range | None, *, rule: str = "", label: str = "", **_: Any
+    ) -> str:
+        """Note on this machine that a finding was not helpful."""
+        snapshot = _needed(snapshot)
+        finding = await self._finding(snapshot, range, rule, label)
+        path = await asyncio.to_thread(
+            note,
+            verdict="not-helpful",
+            rule=finding.rule.name,
+            task=finding.rule.task,
+            model=finding.rule.model_id,
+            label=finding.mark.label,
+            score=round(finding.mark.score, 4),
+            language=snapshot.language,
+            text=finding.mark.part.text,
+            start=finding.mark.start - finding.mark.part.start,
+            end=finding.mark.end - finding.mark.part.start,
+        )
+        words = f"Noted in {path}. It stays on this machine; nothing is sent."
+        await self.editor.show_message(words)
+        return words
+
+    @command("rules.silence", "Ignore a rule's label in this workspace")
+    async def silence(
+        self, snapshot: Snapshot | None, range: Range | None, *, rule: str = "", label: str = "", **_: Any
+    ) -> str:
+        """Set the label to off in the workspace's own table of the rule."""
+        known = self._named(rule)
+        if not is_key(label):
+            raise InklingError("no-label", "No label was given.", "Use the quick fix of a finding.")
+        if not known.labels:  # naming one would switch the others off
+            await self.editor.change_setting(f"rule[{rule}].labels.*", known.severity)
+        await self.editor.change_setting(f"rule[{rule}].labels.{label}", "off")
+        return f'"{label}" of {rule} no longer shows in this workspace.'
+
+    @command("rules.raise_threshold", "Raise the threshold of a rule's label in this workspace")
+    async def raise_threshold(
+        self,
+        snapshot: Snapshot | None,
+        range: Range | None,
+        *,
+        rule: str = "",
+        label: str = "",
+        threshold: float = 0.0,
+        **_: Any,
+    ) -> str:
+        """Set the label's threshold in the workspace's own table of the rule."""
+        self._named(rule)
+        if not is_key(label) or not 0 < threshold <= 1:
+            raise InklingError("no-label", "A label and a threshold up to 1 are needed.", "Use the quick fix.")
+        await self.editor.change_setting(f"rule[{rule}].thresholds.{label}", threshold)
+        return f'"{label}" of {rule} now shows from {threshold:.2f} on.'
+
+    @resolver("rules_redact_all")
+    async def redact_all(self, snapshot: Snapshot, range: Range, *, rule: str = "", **_: Any) -> list[Edit]:
+        """Every finding of the rule in the document, replaced."""
+        result = await self._result(snapshot, self._named(rule))
+        return redactions(snapshot, result.findings)
+
+    # -- inside
+
+    def _all(self) -> Iterator[Rule]:
+        if self.settings.enabled:
+            yield from (rule for rule in self.settings.rule if rule.enabled)
+
+    def _rules(self, surface: str) -> list[Rule]:
+        return [rule for rule in self._all() if rule.surface == surface]
+
+    def _named(self, name: str) -> Rule:
+        for rule in self._all():
+            if rule.name == name:
+                return rule
+        raise InklingError("no-rule", f'There is no rule "{name[:60]}".', "`inkling rules` lists those that there are.")
+
+    async def _choose(self, snapshot: Snapshot) -> Rule:
+        fitting = [rule for rule in self._all() if self._linter.why_not(rule, snapshot) is None]
+        if not fitting:
+            raise InklingError("no-rule", "No rule is for this file.", "`inkling rules FILE` says why.")
+        titles = {rule.title or rule.name: rule for rule in fitting}
+        chosen = await self.editor.choose("Which rule?", list(titles)) if len(titles) > 1 else next(iter(titles))
+        if chosen is None:
+            raise InklingError("nothing-chosen", "No rule was chosen.")
+        return titles[chosen]
+
+    async def _result(self, snapshot: Snapshot, rule: Rule) -> Result:
+        why = self._linter.why_not(rule, snapshot)
+        if why is not None:
+            return Result(rule, reasons=[why] if why.reason == "disabled" else [])
+        ask = True
+        if rule.when == "demand":
+            ask = (snapshot.uri, rule.name) in self._linter.demanded
+        elif rule.when == "save":
+            ask = await asyncio.to_thread(_is_saved, snapshot)
+        return await self._linter.check(snapshot, rule, self.settings.patience, self.settings.max_texts, ask=ask)
+
+    async def _within(self, surface: str, snapshot: Snapshot, range: Range) -> AsyncIterator[Finding | Nothing]:
+        start, end = snapshot.offset(range.start), snapshot.offset(range.end)
+        for rule in self._rules(surface):
+            result = await self._result(snapshot, rule)
+            for reason in result.reasons:
+                yield reason
+            for finding in present.touching(result.findings, start, end)[: rule.max_results]:
+                yield finding
+
+    async def _finding(self, snapshot: Snapshot, range: Range | None, rule: str, label: str) -> Finding:
+        result = await self._result(snapshot, self._named(rule))
+        place = range or Range(Position(0, 0), Position(0, 0))
+        found = present.touching(result.findings, snapshot.offset(place.start), snapshot.offset(place.end))
+        for finding in found:
+            if label in ("", finding.mark.label):
+                return finding
+        raise InklingError("no-finding", f"{rule} finds nothing here any more.", "Run this on one of its findings.")
+
+    async def _fresh(self, snapshot: Snapshot, findings: list[Finding]) -> list[Finding]:
+        """The findings that the baseline does not have."""
+        folders = self.editor.workspace_folders()
+        if not self.settings.baseline or not findings or not folders:
+            return findings
+        path = folders[0] / self.settings.baseline
+        baseline = await asyncio.to_thread(self._load_baseline, path)
+        name = relative(snapshot.uri, path.parent)
+        known = baseline.of(name)
+        fresh = []
+        for finding in findings:
+            print_ = fingerprint(finding)
+            if known[print_] > 0:
+                known[print_] -= 1
+            else:
+                fresh.append(finding)
+        return fresh
+
+    def _load_baseline(self, path: Path) -> Baseline:
+        try:
+            mark = (path, path.stat().st_mtime)
+        except OSError:
+            return Baseline({})
+        if self._baseline[0] != mark:
+            self._baseline = (mark, load(path))
+        return self._baseline[1]
+
+    def _folder(self) -> Path | None:
+        """Where readings are kept; they are kept in memory alone where there is no such place."""
+        if not self.settings.remember:
+            return None
+        try:
+            return self.editor.cache_folder()
+        except InklingError:
+            return None
+
+    def _heard(self, owner: Owner, done: bool) -> None:
+        """More is known: have it shown, at once when all is, else less and less often."""
+        uri, name = owner
+        last, wait = self._told.get(uri, (0.0, _NEWS_AFTER_S))
+        now = time.monotonic()
+        if not done and now - last < wait:
+            return
+        self._told[uri] = (now, _NEWS_AFTER_S if done else min(wait * 1.5, _NEWS_AFTER_MOST_S))
+        rule = next((rule for rule in self._all() if rule.name == name), None)
+        if rule is not None and rule.surface in _SURFACES:
+            self.editor.refresh(_SURFACES[rule.surface])
+
+
+def relative(uri: str, folder: Path) -> str:
+    """A document's path as the baseline names it: relative to the folder where it lies below it."""
+    path, base = uri_path(uri), uri_path(folder.absolute().as_uri()).rstrip("/") + "/"
+    return path.removeprefix(base)
+
+
+def _needed(snapshot: Snapshot | None) -> Snapshot:
+    if snapshot is None:
+        raise InklingError("no-document", "There is no document to read.", "Run this from an editor.")
+    return snapshot
+
+
+def _is_saved(snapshot: Snapshot) -> bool:
+    """Whether the document is as on disk; what is no file counts as saved."""
+    if not snapshot.uri.startswith("file:"):
+        return True
+    try:
+        path = uri_path(snapshot.uri)
+        return Path(path if os.name == "nt" else f"/{path}").read_bytes().decode("utf-8", "replace") == snapshot.text
+    except OSError:
+        return False

@@ -1,0 +1,137 @@
+"""Findings as what an editor shows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from inkling.api import (
+    CodeLens,
+    Diagnostic,
+    InlayHint,
+    Position,
+    Range,
+    Scalar,
+    SemanticToken,
+    Severity,
+    Snapshot,
+)
+from inkling_plugins.rules.baseline import fingerprint
+from inkling_plugins.rules.fixes import fixes
+from inkling_plugins.rules.judge import Finding
+from inkling_plugins.rules.message import fill
+from inkling_plugins.rules.rule import Rule
+
+SEVERITIES = {
+    "error": Severity.ERROR,
+    "warning": Severity.WARNING,
+    "information": Severity.INFORMATION,
+    "hint": Severity.HINT,
+}
+_QUOTED = 80
+
+
+def words(finding: Finding, snapshot: Snapshot) -> str:
+    """The rule's message."""
+    rule, mark = finding.rule, finding.mark
+    text = " ".join(snapshot.slice(finding.start, finding.end).split())
+    quoted = text if len(text) <= _QUOTED else f"{text[: _QUOTED - 1]}…"
+    return fill(
+        rule.words(mark.label), label=mark.label, score=mark.score, text=quoted, rule=rule.name, model=rule.model_id
+    )
+
+
+def severity(finding: Finding) -> Severity:
+    """How the finding's label shows."""
+    return SEVERITIES[finding.rule.level(finding.mark.label)]
+
+
+def diagnostics(snapshot: Snapshot, rule: Rule, findings: Sequence[Finding]) -> Iterator[Diagnostic]:
+    """The gravest first where there are more than may be shown, and then one line for the rest."""
+    shown = list(findings)
+    if len(shown) > rule.max_results:
+        shown.sort(key=lambda finding: (severity(finding), -finding.mark.score))
+        shown = sorted(shown[: rule.max_results], key=lambda finding: finding.start)
+    for finding in shown:
+        yield diagnostic(snapshot, finding)
+    if len(findings) > len(shown):
+        yield _flood(snapshot, rule, findings, {(finding.start, finding.mark.label) for finding in shown})
+
+
+def diagnostic(snapshot: Snapshot, finding: Finding) -> Diagnostic:
+    """One finding; `data` has its score, those of the other labels, and its fingerprint."""
+    rule, mark = finding.rule, finding.mark
+    data: dict[str, Scalar] = {
+        "rule": rule.name,
+        "label": mark.label,
+        "score": round(mark.score, 4),
+        "model": rule.model_id,
+        "fingerprint": fingerprint(finding),
+        **{f"scores.{label}": round(score, 4) for label, score in mark.scores.items()},
+    }
+    return Diagnostic(
+        snapshot.range(finding.start, finding.end),
+        words(finding, snapshot),
+        severity(finding),
+        rule.code or f"{rule.name}/{mark.label}",
+        rule.href,
+        data,
+        tuple(fixes(snapshot, finding)),
+    )
+
+
+def _flood(snapshot: Snapshot, rule: Rule, findings: Sequence[Finding], shown: set[tuple[int, str]]) -> Diagnostic:
+    hidden = [finding for finding in findings if (finding.start, finding.mark.label) not in shown]
+    counts = Counter(finding.mark.label for finding in hidden).most_common(4)
+    labels = ", ".join(f"{count:,} × {label}" for label, count in counts)
+    return Diagnostic(
+        snapshot.range(hidden[0].start, hidden[0].end),
+        f"{rule.name}: {len(hidden):,} more findings are not shown (max_results = {rule.max_results:,}): {labels}.",
+        Severity.INFORMATION,
+        f"{rule.name}/more",
+        data={"rule": rule.name, "hidden": len(hidden)},
+    )
+
+
+def score_table(scores: Iterable[tuple[str, float]]) -> str:
+    """Labels and scores as Markdown."""
+    return "\n".join(["| label | score |", "|---|---|", *(f"| {label} | {score:.1%} |" for label, score in scores)])
+
+
+def hover_text(rule: Rule, found: Sequence[Finding]) -> str:
+    """Rules' findings under the cursor, as Markdown."""
+    head = f"**{rule.title or rule.name}** · `{rule.model_id}`"
+    rows = [(finding.mark.label, finding.mark.score) for finding in found]
+    if len(found) == 1:
+        rows += list(found[0].mark.scores.items())
+    return f"{head}\n\n{score_table(rows)}"
+
+
+def lens(snapshot: Snapshot, finding: Finding) -> CodeLens:
+    """A line above what was found; a click says why."""
+    arguments: Mapping[str, Scalar] = {"rule": finding.rule.name, "label": finding.mark.label}
+    place = snapshot.range(finding.start, finding.end)
+    return CodeLens(place, words(finding, snapshot), "rules.why", arguments)
+
+
+def hint(snapshot: Snapshot, finding: Finding) -> InlayHint:
+    """The label after what was found."""
+    tooltip = f"{finding.rule.name}: {words(finding, snapshot)}"
+    return InlayHint(snapshot.position(finding.end), finding.mark.label, tooltip, padding_left=True)
+
+
+def token(snapshot: Snapshot, finding: Finding) -> SemanticToken:
+    """What was found, coloured."""
+    kind = "entity" if finding.rule.task == "token-classification" else "mark"
+    return SemanticToken(snapshot.range(finding.start, finding.end), kind)
+
+
+def touching(findings: Iterable[Finding], start: int, end: int) -> list[Finding]:
+    """Those that have a character in a span, or touch it."""
+    return [finding for finding in findings if finding.start <= end and start <= finding.end]
+
+
+def top(snapshot: Snapshot) -> Range:
+    """Where a line about the whole document goes."""
+    del snapshot
+    return Range(Position(0, 0), Position(0, 0))

@@ -1,0 +1,181 @@
+"""Asks models for what nobody has read yet: nearest first, in batches, each text once, whoever wants it.
+
+Every document and rule says what it wants, in order; saying it anew takes the old wish back, so that what has been
+edited away is never read. A model is asked one batch at a time. The first batch of a wish is as urgent as diagnostics
+are, all further ones wait behind everything else that the engine has to do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from inkling.api import Engine, InklingError, Label, Priority
+from inkling_plugins.rules.judge import Reading
+from inkling_plugins.rules.rule import Rule
+from inkling_plugins.rules.store import KEPT_LABELS, Store
+
+FIRST = 16
+BATCH = 64
+"""Texts of the first batch of a wish, and of the others."""
+FLUSH_AFTER_S = 2.0
+
+Owner = tuple[str, str]
+"""A document and a rule."""
+
+
+@dataclass(eq=False)
+class Wish:
+    """What one document wants read for one rule: key → text, nearest first. `error` ends it."""
+
+    rule: Rule
+    texts: dict[bytes, str]
+    error: InklingError | None = None
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    first: bool = True
+    told: bool = False
+    """Whether somebody went without and is to be called when more is known."""
+
+
+class Reader:
+    """All that is to be read. `heard(owner, done)` is called when a wish that somebody went without has news."""
+
+    def __init__(self, engine: Callable[[], Engine], store: Store, heard: Callable[[Owner, bool], None]) -> None:
+        self._engine = engine
+        self._store = store
+        self._heard = heard
+        self._wishes: dict[Owner, Wish] = {}
+        self._pumps: dict[tuple[object, ...], asyncio.Task[None]] = {}
+        self._flushing: asyncio.Task[None] | None = None
+
+    async def read(self, owner: Owner, rule: Rule, texts: Mapping[bytes, str], patience_s: float) -> int:
+        """Read `texts` (nearest first), at most so long; returns how many are still to be read.
+
+        Those are read on behind, until the owner wants something else. Raises InklingError: the model cannot.
+        """
+        missing = dict(texts)
+        if missing:
+            self._store.take_over(await asyncio.to_thread(self._store.look_up, missing))
+            missing = {key: text for key, text in missing.items() if self._store.get(key) is None}
+        if not missing:
+            self._wishes.pop(owner, None)
+            return 0
+        known = self._wishes.get(owner)
+        wish = self._wishes[owner] = Wish(rule, missing)
+        if known is not None:
+            known.changed.set()
+        self._pump(rule)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience_s):
+                while wish.texts and wish.error is None and self._wishes.get(owner) is wish:
+                    wish.changed.clear()
+                    await wish.changed.wait()
+        if wish.error is not None:
+            self.forget(owner)
+            raise wish.error
+        wish.told = bool(wish.texts)
+        return len(wish.texts)
+
+    def forget(self, owner: Owner) -> None:
+        """Nothing is wanted any more."""
+        self._wishes.pop(owner, None)
+
+    def forget_document(self, uri: str) -> None:
+        """The document is gone."""
+        for owner in [owner for owner in self._wishes if owner[0] == uri]:
+            self.forget(owner)
+
+    async def stop(self) -> None:
+        """End all reading."""
+        self._wishes.clear()
+        tasks = [*self._pumps.values(), *([self._flushing] if self._flushing else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.to_thread(self._store.close)
+
+    def _pump(self, rule: Rule) -> None:
+        running = self._pumps.get(rule.job)
+        if running is None or running.done():
+            self._pumps[rule.job] = asyncio.create_task(self._read_on(rule))
+
+    async def _read_on(self, rule: Rule) -> None:
+        """Until nobody wants anything of this model."""
+        while True:
+            await asyncio.sleep(0)  # whoever else is about to want something is in the same batch
+            batch, urgent = self._next(rule.job)
+            if not batch:
+                return
+            try:
+                answers = await ask(self._engine(), rule, list(batch.values()), urgent)
+            except InklingError as error:
+                self._fail(rule.job, error)
+                return
+            for key, reading in zip(batch, answers, strict=True):
+                self._store.put(key, reading)
+            self._tell(rule.job)
+            if self._flushing is None or self._flushing.done():
+                self._flushing = asyncio.create_task(self._flush())
+
+    def _of(self, job: tuple[object, ...]) -> list[tuple[Owner, Wish]]:
+        """The wishes for one model, the newest first."""
+        return [(owner, wish) for owner, wish in reversed(self._wishes.items()) if wish.rule.job == job]
+
+    def _next(self, job: tuple[object, ...]) -> tuple[dict[bytes, str], Priority]:
+        batch: dict[bytes, str] = {}
+        wishes = self._of(job)
+        urgent = any(wish.first for _, wish in wishes)
+        for _, wish in sorted(wishes, key=lambda item: not item[1].first):
+            room = (FIRST if wish.first and len(wish.texts) > BATCH else BATCH) - len(batch)
+            batch |= list(wish.texts.items())[: max(0, room)]
+            if room > 0:
+                wish.first = False
+        return batch, Priority.DIAGNOSTICS if urgent else Priority.BACKGROUND
+
+    def _tell(self, job: tuple[object, ...]) -> None:
+        for owner, wish in self._of(job):
+            before = len(wish.texts)
+            wish.texts = {key: text for key, text in wish.texts.items() if self._store.get(key) is None}
+            if len(wish.texts) == before:
+                continue
+            wish.changed.set()
+            if not wish.texts:
+                self.forget(owner)
+            if wish.told:
+                self._heard(owner, not wish.texts)
+
+    def _fail(self, job: tuple[object, ...], error: InklingError) -> None:
+        for owner, wish in self._of(job):
+            wish.error = error
+            wish.changed.set()
+            if wish.told:
+                self.forget(owner)
+                self._heard(owner, True)
+
+    async def _flush(self) -> None:
+        while self._store.has_fresh:
+            await asyncio.sleep(FLUSH_AFTER_S)
+            await asyncio.to_thread(self._store.flush)
+
+
+async def ask(engine: Engine, rule: Rule, texts: Sequence[str], priority: Priority) -> list[Reading]:
+    """What the rule's model says of each text. Raises InklingError."""
+    model = rule.model_id
+    if rule.task == "token-classification":
+        entities = await engine.classify_tokens(texts, model=model, priority=priority)
+        return [tuple(found) for found in entities]
+    labels: list[list[Label]]
+    if rule.task == "zero-shot-classification":
+        labels = await engine.zero_shot(
+            texts,
+            rule.candidates,
+            model=model,
+            template=rule.hypothesis,
+            multi_label=rule.multi_label,
+            priority=priority,
+        )
+    else:
+        labels = await engine.classify(texts, model=model, priority=priority)
+    return [tuple(found[:KEPT_LABELS]) for found in labels]

@@ -1,0 +1,435 @@
+"""Rules: what they find where, what an edit costs, and how a finding is explained, silenced, redacted and disputed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from inkling.api import (
+    Answer,
+    Diagnostic,
+    Entity,
+    Fill,
+    InklingError,
+    Label,
+    Nothing,
+    Position,
+    Priority,
+    Range,
+    Snapshot,
+)
+from inkling.engine.fake import FakeEngine
+from inkling_plugins.rules.plugin import Rules
+from inkling_plugins.rules.rule import Rule
+
+RUDE = {"stupid": [Label("hostile", 0.9), Label("kind", 0.1)], "lovely": [Label("kind", 0.8), Label("hostile", 0.2)]}
+TONE = Rule(name="tone", labels={"hostile": "warning"})
+
+
+def mail(text: str) -> Sequence[Entity]:
+    start = text.find("a@b.c")
+    return [Entity("email", 0.95, start, start + 5)] if start >= 0 else []
+
+
+def engine(**more: Any) -> FakeEngine:
+    return FakeEngine(labels=RUDE, entities=mail, **more)
+
+
+def snapshot(text: str, language: str = "markdown", uri: str = "file:///work/a.md") -> Snapshot:
+    return Snapshot.of(text, uri=uri, language=language)
+
+
+async def found(plugin: Rules, document: Snapshot) -> list[Any]:
+    return [item async for item in plugin.check(document)]
+
+
+async def marked(plugin: Rules, text: str, language: str) -> list[str]:
+    document = snapshot(text, language)
+    items = await found(plugin, document)
+    assert all(isinstance(item, Diagnostic) for item in items), items
+    return [document.text_in(item.range) for item in items]
+
+
+def asked(plugin: Rules) -> list[str]:
+    return [text for call in plugin.engine.calls_to("classify") for text in call.arguments["texts"]]
+
+
+CODE = '"""A stupid module here."""\n# What a stupid hack.\nx = "a stupid string here"\ndef stupid(): pass\n'
+
+
+@pytest.mark.parametrize(
+    ("on", "text", "language", "expected"),
+    [
+        (["prose"], "This is fine. A stupid plan here.\n", "markdown", ["A stupid plan here."]),
+        (["markdown"], "A stupid plan here.\n", "plaintext", []),
+        (["markdown", "comments"], CODE, "python", ["What a stupid hack."]),
+        (["python"], CODE, "python", ["A stupid module here.", "What a stupid hack."]),
+        (["strings"], CODE, "python", ["a stupid string here"]),
+        (["python:docstrings"], CODE, "python", ["A stupid module here."]),
+        (["go:comments"], CODE, "python", []),
+        (["functions"], CODE, "python", ["def stupid(): pass"]),
+        (["(identifier) @name"], CODE, "python", ["stupid"]),
+        (["python:(identifier) @name"], CODE, "python", ["stupid"]),
+        (["headings"], "# A stupid thing\n\nA stupid plan here.\n", "markdown", ["A stupid thing"]),
+        (["prose", "*.txt"], "A stupid plan here.\n", "markdown", []),
+        (["prose", "*.md"], "A stupid plan here.\n", "markdown", ["A stupid plan here."]),
+        (["prose", "!*.md"], "A stupid plan here.\n", "markdown", []),
+        (["file"], "One stupid line.\n\nTwo.\n", "plaintext", ["One stupid line.\n\nTwo.\n"]),
+    ],
+)
+async def test_on(started: Any, on: list[str], text: str, language: str, expected: list[str]) -> None:
+    rule = Rule(name="tone", on=tuple(on), labels={"hostile": "warning"})
+    assert list(rule.complaints()) == []
+    assert await marked(await started(Rules, engine(), rule=(rule,)), text, language) == expected
+
+
+@pytest.mark.parametrize(
+    ("change", "key", "says"),
+    [
+        ({"on": ("comments", "comented")}, "on", 'names "comented", which is neither'),
+        ({"on": ("paragraphz",)}, "on", 'Did you mean "paragraphs"?'),
+        ({"task": "summarization", "surface": "semantic-tokens"}, "surface", "it can show at code-action"),
+        ({"task": "translation", "surface": "command"}, "model", "is needed"),
+        ({"message": "Reads as {lable}"}, "message", "it may name {label}, {score}"),
+        ({"message": "{label.__class__}"}, "message", "names {label.__class__}"),
+        ({"message": "{score:{label}}"}, "message", "more than a name"),
+        ({"message": "{score:.0%"}, "message", "is no template"),
+        ({"message": "{label:>99999}"}, "message", "width"),
+        ({"messages": {"x": "{}"}}, "messages.x", "names {}"),
+        ({"redaction": "{text}"}, "redaction", "names {text}"),
+        ({"task": "zero-shot-classification"}, "candidates", "are needed"),
+        ({"task": "zero-shot-classification", "candidates": ("a",), "labels": {"b": "hint"}}, "labels.b", "none of"),
+        ({"task": "zero-shot-classification", "candidates": ("a",), "hypothesis": "It is"}, "hypothesis", "{} once"),
+        ({"task": "text-generation", "surface": "command"}, "prompt", "is needed"),
+        ({"task": "question-answering", "surface": "command", "model": "m"}, "question", "is needed"),
+        ({"href": "javascript:alert(1)"}, "href", "no address"),
+    ],
+)
+def test_complaints(change: dict[str, Any], key: str, says: str) -> None:
+    ((where, words),) = Rule(name="r", **change).complaints()
+    assert (where, says in words) == (key, True), words
+
+
+async def test_a_finding_says_all_that_is_known(started: Any) -> None:
+    rule = Rule(
+        name="tone",
+        labels={"hostile": "error"},
+        message="{label} at {score:.0%} by {rule}",
+        href="https://example.org/x",
+    )
+    plugin = await started(Rules, engine(), rule=(rule,))
+    (item,) = await found(plugin, snapshot("A stupid plan here.\n"))
+    assert (item.message, item.severity, item.code) == ("hostile at 90% by tone", 1, "tone/hostile")
+    assert item.href == "https://example.org/x"
+    assert {key: item.data[key] for key in ("rule", "score", "scores.kind", "model")} == {
+        "rule": "tone", "score": 0.9, "scores.kind": 0.1, "model": "starter:tone",
+    }  # fmt: skip
+    assert [fix.title for fix in item.fixes] == [
+        "Why this?",
+        'Ignore "tone/hostile" here',
+        'Ignore "hostile" of tone in this workspace',
+        'Raise the threshold of "hostile" to 0.93',
+        "Not helpful",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        (Rule(name="r"), ["hostile", "kind"]),
+        (Rule(name="r", labels={"kind": "hint"}), ["kind"]),
+        (Rule(name="r", labels={"kind": "off", "*": "hint"}), ["hostile"]),
+        (Rule(name="r", threshold=0.85), ["hostile"]),
+        (Rule(name="r", threshold=0.85, thresholds={"kind": 0.5}), ["hostile", "kind"]),
+        (Rule(name="r", multi_label=True, threshold=0.15), ["hostile", "kind", "hostile"]),
+        (Rule(name="r", enabled=False), []),
+    ],
+)
+async def test_what_shows(started: Any, rule: Rule, expected: list[str]) -> None:
+    plugin = await started(Rules, engine(known_labels=("hostile", "kind")), rule=(rule,))
+    items = await found(plugin, snapshot("A stupid plan here.\n\nA lovely day outside.\n"))
+    assert [item.data["label"] for item in items] == expected
+
+
+async def test_zero_shot_is_asked_in_its_own_words(started: Any) -> None:
+    rule = Rule(name="z", task="zero-shot-classification", candidates=("praise", "blame"), hypothesis="This is {}.")
+    plugin = await started(Rules, engine(), rule=(rule,))
+    (item,) = await found(plugin, snapshot("Full of blame today.\n"))
+    (call,) = plugin.engine.calls_to("zero_shot")
+    assert (item.data["label"], call.arguments["template"], call.arguments["labels"]) == (
+        "blame", "This is {}.", ("praise", "blame"),
+    )  # fmt: skip
+
+
+async def test_labels_that_a_model_lacks_are_told_with_those_it_has(started: Any) -> None:
+    plugin = await started(
+        Rules, engine(known_labels=("hostile", "kind")), rule=(Rule(name="r", labels={"rude": "hint"}),)
+    )
+    (reason,) = await found(plugin, snapshot("A stupid plan here.\n"))
+    assert reason.reason == "unknown-label"
+    assert 'has no label "rude". Its labels: hostile, kind.' in reason.detail
+    assert asked(plugin) == []
+
+
+async def test_a_model_that_cannot_costs_its_own_rule_alone(started: Any) -> None:
+    fake = engine(faults={"classify_tokens": InklingError("wrong-task", "It cannot.", "Choose another.")})
+    leak = Rule(name="leak", task="token-classification")
+    plugin = await started(Rules, fake, rule=(leak, TONE))
+    reason, item = await found(plugin, snapshot("A stupid plan here.\n"))
+    assert (reason.reason, reason.detail, item.code) == (
+        "wrong-task",
+        "leak: It cannot. Choose another.",
+        "tone/hostile",
+    )
+
+
+# -- cost
+
+
+def lines(count: int) -> list[str]:
+    return [f"This is sentence number {number} of many." for number in range(count)]
+
+
+async def test_a_first_reading_comes_piece_by_piece_and_an_edit_costs_its_sentence(started: Any) -> None:
+    plugin = await started(Rules, engine(delay_s=0.001), rule=(TONE,), patience=0.05)
+    text = lines(10_000)
+    text[9_000] = "This is a stupid sentence, number 9000."
+    document = snapshot("\n\n".join(text))
+    items = await found(plugin, document)
+    assert [item.reason for item in items if isinstance(item, Nothing)] == ["still-reading"]
+    for _ in range(600):
+        if len(asked(plugin)) == 10_000 and not plugin._linter.reader._wishes:
+            break
+        await asyncio.sleep(0.05)
+    assert len(asked(plugin)) == len(set(asked(plugin))) == 10_000
+    assert plugin.editor.refreshed and set(plugin.editor.refreshed) == {"diagnostics"}
+    priorities = [call.arguments["priority"] for call in plugin.engine.calls_to("classify")]
+    assert priorities[0] is Priority.DIAGNOSTICS and set(priorities[1:]) == {Priority.BACKGROUND}
+    (item,) = await found(plugin, document)
+    assert item.range.start.line == 18_000
+    plugin.engine.calls.clear()
+    text[5_000] = "This one is stupid and new."
+    items = await found(plugin, snapshot("\n\n".join(text)))
+    assert asked(plugin) == ["This one is stupid and new."]
+    assert [item.range.start.line for item in items] == [10_000, 18_000]
+
+
+async def test_what_the_user_looks_at_is_read_first_and_what_was_edited_away_never(started: Any) -> None:
+    plugin = await started(Rules, engine(delay_s=0.02), rule=(TONE,), patience=0.0)
+    plugin._linter.look("file:///work/a.md", Position(1_000, 0))
+    await found(plugin, snapshot("\n\n".join(lines(1_000))))
+    await asyncio.sleep(0.01)
+    assert "number 500 " in asked(plugin)[0]
+    await found(plugin, snapshot("Only this is left now.\n"))
+    while plugin._linter.reader._wishes:
+        await asyncio.sleep(0.01)
+    assert len(asked(plugin)) < 200 and asked(plugin)[-1] == "Only this is left now."
+
+
+async def test_readings_outlive_the_editor_and_hold_no_text(started: Any, tmp_path: Path) -> None:
+    fresh = engine()
+
+    async def session() -> Rules:
+        plugin: Rules = await started(Rules, fresh, rule=(TONE,))
+        plugin.editor.cache = tmp_path  # type: ignore[attr-defined]
+        await plugin.start()
+        return plugin
+
+    first = await session()
+    document = snapshot("\n\n".join([*lines(300), "A stupid plan is here.\n"]))
+    assert len(await found(first, document)) == 1
+    await first.stop()
+    fresh.calls.clear()
+    again = await session()
+    assert len(await found(again, document)) == 1 and asked(again) == []
+    assert b"sentence number" not in (tmp_path / "readings.sqlite").read_bytes()
+    await again.stop()
+    (tmp_path / "readings.sqlite").write_bytes(b"junk" * 1000)
+    third = await session()
+    assert len(await found(third, document)) == 1 and len(asked(third)) == 301
+    await third.stop()
+
+
+@pytest.mark.parametrize("when", ["save", "demand"])
+async def test_when(started: Any, tmp_path: Path, when: Any) -> None:
+    path = tmp_path / "a.md"
+    path.write_text("Fine words are here.\n")
+    rule = Rule(name="tone", when=when, labels={"hostile": "warning"})
+    plugin = await started(Rules, engine(), rule=(rule,))
+    document = snapshot("A stupid plan here.\n", uri=path.as_uri())
+    assert await found(plugin, document) == [] and asked(plugin) == []
+    if when == "save":
+        path.write_text(document.text)
+    else:
+        assert await plugin.run(document, None, rule="tone") == "tone: 1 findings."
+        assert plugin.editor.refreshed == ["diagnostics"]
+    assert len(await found(plugin, document)) == 1
+
+
+async def test_a_document_with_too_much_text_is_left_alone_and_says_so(started: Any) -> None:
+    plugin = await started(Rules, engine(), rule=(TONE,), max_texts=10)
+    (reason,) = await found(plugin, snapshot("\n\n".join(lines(11))))
+    assert (reason.reason, asked(plugin)) == ("too-large", [])
+
+
+async def test_a_flood_is_capped_and_counted(started: Any) -> None:
+    rule = Rule(name="tone", labels={"hostile": "warning", "kind": "hint"}, max_results=3)
+    plugin = await started(Rules, engine(known_labels=("hostile", "kind")), rule=(rule,))
+    text = "".join(f"A {'lovely' if n < 5 else 'stupid'} plan {n} here.\n\n" for n in range(9))
+    *shown, last = await found(plugin, snapshot(text))
+    assert [item.data["label"] for item in shown] == ["hostile"] * 3
+    assert last.message == "tone: 6 more findings are not shown (max_results = 3): 5 × kind, 1 × hostile."
+
+
+# -- the linter's manners
+
+
+@pytest.mark.parametrize("name", ["hostile", "tone", "tone/hostile", ""])
+async def test_ignore_comments(started: Any, name: str) -> None:
+    plugin = await started(Rules, engine(), rule=(TONE,))
+    comment = f"<!-- inkling: ignore[{name}] -->" if name else "<!-- inkling: ignore -->"
+    assert await found(plugin, snapshot(f"{comment}\nA stupid plan here.\n")) == []
+    assert len(await found(plugin, snapshot("<!-- inkling: ignore[other] -->\nA stupid plan here.\n"))) == 1
+
+
+async def test_the_baseline_hides_what_was_there_as_often_as_it_was(started: Any, tmp_path: Path) -> None:
+    plugin = await started(Rules, engine(), rule=(TONE,), baseline="known.json")
+    plugin.editor.folders = (tmp_path,)
+    document = snapshot("A stupid plan here.\n", uri=(tmp_path / "a.md").as_uri())
+    (item,) = await found(plugin, document)
+    (tmp_path / "known.json").write_text(json.dumps({"version": 1, "files": {"a.md": {item.data["fingerprint"]: 1}}}))
+    assert await found(plugin, document) == []
+    twice = snapshot("New words first.\n\nA stupid plan here.\n\nA stupid plan here.\n", uri=document.uri)
+    assert len(await found(plugin, twice)) == 1
+    (tmp_path / "known.json").write_text("{}")
+    with pytest.raises(InklingError, match="cannot be read"):
+        await found(plugin, document)
+
+
+async def test_why_names_the_word_that_moved_the_score(started: Any) -> None:
+    plugin = await started(Rules, engine(), rule=(TONE,))
+    document = snapshot("Such a stupid plan here.\n")
+    (item,) = await found(plugin, document)
+    plugin.engine.calls.clear()
+    assert await plugin.why(document, item.range, rule="tone", label="hostile") == "hostile 90%: “stupid” +90%"
+    (call,) = plugin.engine.calls
+    assert call.arguments["texts"][1] == "a stupid plan here." and len(call.arguments["texts"]) == 6
+    assert "| stupid | +90.0% |" in plugin.editor.texts[-1][1]
+
+
+async def test_not_helpful_is_noted_here_alone(started: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    plugin = await started(Rules, engine(), rule=(TONE,))
+    document = snapshot("Such a stupid plan here.\n")
+    (item,) = await found(plugin, document)
+    words = await plugin.not_helpful(document, item.range, rule="tone", label="hostile")
+    path = tmp_path / "inkling" / "feedback.jsonl"
+    assert str(path) in words and path.stat().st_mode & 0o77 == 0
+    (line,) = path.read_text().splitlines()
+    noted = json.loads(line)
+    assert (noted["verdict"], noted["text"], noted["label"]) == ("not-helpful", "Such a stupid plan here.", "hostile")
+
+
+async def test_quick_fixes_change_the_rule_in_the_workspace(started: Any) -> None:
+    plugin = await started(Rules, engine(), rule=(TONE, Rule(name="all")))
+    await plugin.silence(None, None, rule="tone", label="hostile")
+    await plugin.silence(None, None, rule="all", label="kind")
+    await plugin.raise_threshold(None, None, rule="tone", label="hostile", threshold=0.93)
+    assert plugin.editor.changed == [
+        ("rule[tone].labels.hostile", "off"),
+        ("rule[all].labels.*", "information"),
+        ("rule[all].labels.kind", "off"),
+        ("rule[tone].thresholds.hostile", 0.93),
+    ]
+    with pytest.raises(InklingError, match="no rule"):
+        await plugin.silence(None, None, rule="nope", label="x")
+
+
+async def test_redact_one_and_all(started: Any) -> None:
+    rule = Rule(name="leak", task="token-classification", on=("file",))
+    plugin = await started(Rules, engine(), rule=(rule,))
+    text = "mail = 'a@b.c'\n\n# ask a@b.c\n"
+    document = snapshot(text, "python")
+    items = await found(plugin, document)
+    assert [document.text_in(item.range) for item in items] == ["a@b.c", "a@b.c"]
+    assert [item.message for item in items] == ["email (95%)"] * 2
+    (edit,) = items[0].fixes[0].edits
+    assert (edit.new_text, items[0].fixes[0].preferred) == ("[EMAIL]", True)
+    edits = await plugin.redact_all(document, items[0].range, rule="leak")
+    assert [document.text_in(edit.range) for edit in edits] == ["a@b.c", "a@b.c"]
+
+
+# -- other surfaces
+
+
+async def test_every_surface(started: Any) -> None:
+    names = ("hover", "code-lens", "inlay-hint", "semantic-tokens")
+    rules = tuple(Rule(name=name, surface=name, labels={"hostile": "warning"}) for name in names)  # type: ignore[arg-type]
+    plugin = await started(Rules, engine(), rule=rules)
+    document = snapshot("Fine words are here.\n\nA stupid plan here.\n")
+    everything = document.range(0, len(document))
+    shown = await plugin.read(document, Position(2, 4))
+    assert "| hostile | 90.0% |" in shown.markdown and shown.range == document.range(22, 41)
+    assert await plugin.read(document, Position(0, 4)) is None
+    (lens,) = [item async for item in plugin.lenses(document)]
+    assert (lens.title, lens.command, lens.range.start.line) == ("Reads as hostile (90%)", "rules.why", 2)
+    (hint,) = [item async for item in plugin.hints(document, everything)]
+    assert (hint.label, hint.position) == ("hostile", Position(2, 19))
+    (token,) = [item async for item in plugin.tokens_in(document, everything)]
+    assert (token.type, token.range) == ("mark", shown.range)
+    assert len(asked(plugin)) == 2  # what one rule's model said serves the others
+
+
+WRITTEN: list[tuple[dict[str, Any], str]] = [
+    ({"task": "summarization", "output": "above"}, "First line here."),
+    ({"task": "translation", "model": "m", "output": "replace"}, "FIRST LINE HERE.\n"),
+    ({"task": "text-generation", "prompt": "Explain {selection} in {language}", "output": "below"}, "fake text"),
+    ({"task": "text-generation", "prompt": "Explain {selection}", "output": "show"}, "fake text"),
+    ({"task": "text-classification"}, "r: neutral 90%, notable 10%"),
+    ({"task": "token-classification"}, "r: nothing found."),
+]
+
+
+@pytest.mark.parametrize(("change", "reply"), WRITTEN)
+async def test_rules_on_demand(started: Any, change: dict[str, Any], reply: str) -> None:
+    rule = Rule(name="r", surface="code-action", **change)
+    assert list(rule.complaints()) == []
+    plugin = await started(Rules, engine(), rule=(rule,))
+    document = snapshot("First line here.\n", "plaintext")
+    (action,) = [item async for item in plugin.actions(document, Range(Position(0, 0), Position(1, 0)))]
+    assert await plugin.run(document, Range(Position(0, 0), Position(1, 0)), **action.arguments) == reply
+    written = "".join(edit.new_text for edit in plugin.editor.applied) + plugin.editor.streamed
+    if "output" in change and change["output"] != "show":
+        assert reply in written
+    elif "output" in change:
+        assert plugin.editor.texts == [("r", f"{reply}\n")]
+    if prompts := plugin.engine.calls_to("generate"):
+        assert prompts[0].arguments["request"].prompt.startswith("Explain First line here.")
+
+
+async def test_answers_are_opened_and_better_words_chosen(started: Any) -> None:
+    fake = FakeEngine(answers=[Answer("line", 0.9, 6, 10)], fills=[Fill("text", 0.9, ""), Fill(" row", 0.5, "")])
+    ask = Rule(name="ask", task="question-answering", model="m", question="What?", surface="command")
+    word = Rule(name="word", task="fill-mask", model="m", surface="code-action")
+    plugin = await started(Rules, fake, rule=(ask, word))
+    document = snapshot("First line here.\n", "plaintext")
+    assert await plugin.run(document, None, rule="ask") == "line (90%)"
+    assert [document.text_in(place) for _, place in plugin.editor.opened] == ["line"]
+    at = Range(Position(0, 7), Position(0, 7))
+    plugin.editor.choice = 1
+    assert await plugin.run(document, at, rule="word") == "row"
+    assert [(document.text_in(edit.range), edit.new_text) for edit in plugin.editor.applied] == [("line", "row")]
+
+
+async def test_near_duplicates(started: Any) -> None:
+    rule = Rule(name="same", task="feature-extraction", threshold=0.99)
+    plugin = await started(Rules, FakeEngine(), rule=(rule,))
+    (item,) = await found(plugin, snapshot("A first thing here.\n\nAnother thing here.\n\nA first  thing here.\n"))
+    assert (item.message, item.range.start.line, item.related[0].range.start.line) == (
+        "Nearly the same as line 1 (100%)", 4, 0,
+    )  # fmt: skip
