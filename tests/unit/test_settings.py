@@ -319,12 +319,12 @@ def test_change_setting_on_a_full_disk_keeps_the_file(tmp_path: Path, monkeypatc
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_an_untrusted_workspace_has_no_say_about_the_engine() -> None:
-    for trusted, private in ((False, False), (True, True)):
+def test_a_workspace_has_no_say_about_the_engine_that_all_windows_share() -> None:
+    for trusted in (False, True):
         loaded = load([source("workspace", {"engine": {"private": True}}, trusted)])
         value, problems = loaded.build("engine", EngineSettings)
-        assert value.private is private
-        assert [problem.key for problem in problems] == ([] if trusted else ["engine"])
+        assert value.private is False
+        assert [problem.key for problem in problems] == (["engine.private"] if trusted else ["engine"])
 
 
 def test_a_workspace_cannot_show_the_users_secret_files() -> None:

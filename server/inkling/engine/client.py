@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 from urllib.parse import quote
 
 from inkling.engine import replies
@@ -26,7 +26,8 @@ from inkling.engine.protocol import (
     Summary,
     Task,
 )
-from inkling.engine.settings import EngineSettings
+from inkling.engine.remote.settings import LOCAL
+from inkling.engine.settings import EngineSettings, route
 from inkling.engine.wire import engine_status, model_state
 from inkling.errors import InklingError
 
@@ -39,15 +40,55 @@ _SLACK_S = 5.0
 
 
 def connect(settings: EngineSettings | None = None) -> EngineConnection:
-    """A connection to the per-user engine. Starts nothing."""
-    return EngineClient(settings or EngineSettings())
+    """A connection to the per-user engine, and to remotes where routes lead to some. Starts nothing."""
+    settings = settings or EngineSettings()
+    local = EngineClient(settings)
+    if all(route(settings, task) == LOCAL for task in Task):
+        return local
+    from inkling.engine.remote.router import Router
+
+    return Router(settings, local)
+
+
+class Link(Protocol):
+    """What carries a client's calls: to this machine's engine (`EngineLink`) or to one elsewhere."""
+
+    async def post(self, path: str, body: Mapping[str, Any]) -> Any:
+        """A unary call: the JSON that answers."""
+        ...
+
+    def stream(
+        self, path: str, body: Mapping[str, Any], *, silence_s: float | None = None
+    ) -> AsyncGenerator[dict[str, Any], None]:
+        """The payloads of a stream, up to its end."""
+        ...
+
+    async def ask_running(self, path: str) -> Any:
+        """A GET that starts nothing."""
+        ...
+
+    def events(self) -> AsyncGenerator[EngineEvent, None]:
+        """Events from now on."""
+        ...
+
+    async def join(self) -> object:
+        """Start or join the engine."""
+        ...
+
+    async def restart(self) -> None:
+        """Replace it by a fresh one."""
+        ...
+
+    async def close(self) -> None:
+        """Let it go."""
+        ...
 
 
 class EngineClient:
     """Satisfies `EngineConnection`. Belongs to one event loop."""
 
-    def __init__(self, settings: EngineSettings) -> None:
-        self._link = EngineLink(settings)
+    def __init__(self, settings: EngineSettings | None = None, link: Link | None = None) -> None:
+        self._link = link or EngineLink(settings or EngineSettings())
 
     async def _run(
         self,

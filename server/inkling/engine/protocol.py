@@ -174,7 +174,8 @@ class EngineEvent:
     """Something that the user may want to know.
 
     `kind` is `model` (a model's state or progress changed: see `model`), `started`, `stopped`, `crashed` (being
-    restarted: see `message`) or `gave-up` (crashed too often: the user must restart it).
+    restarted: see `message`), `gave-up` (crashed too often: the user must restart it), `remote-failed` (a remote engine
+    does not answer: see `message`) or `remote-ready` (it answers again).
     """
 
     kind: str

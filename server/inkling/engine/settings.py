@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from inkling.engine.protocol import Task
+from inkling.engine.remote.settings import LOCAL, RemoteSettings, remote_problems
 
 
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
     """How to start and share the engine.
 
-    They are read from user-level settings only, since a workspace must not choose what runs. The first window that
+    They are read from user-level settings, since a workspace must not choose what runs; `remotes` and `routes` also
+    from a workspace that is trusted. The first window that
     needs the engine decides: windows that join a running engine take it as it is, unless `device` differs, which
     makes a second engine beside it.
     """
@@ -46,3 +51,31 @@ class EngineSettings:
 
     crash_window_seconds: float = 180.0
     """See `crash_limit`."""
+
+    remotes: Mapping[str, RemoteSettings] = field(default_factory=dict)
+    """Engines elsewhere, each a table `[engine.remotes.NAME]`: see docs/remote.md."""
+
+    routes: Mapping[str, str] = field(default_factory=dict)
+    """Where each task's text goes: a task, or `"*"` for all others, = a remote's name or `local`."""
+
+
+def route(settings: EngineSettings, task: str) -> str:
+    """The name of the engine that serves a task: a remote's, or `local`."""
+    return settings.routes.get(task) or settings.routes.get("*") or LOCAL
+
+
+def engine_problems(settings: EngineSettings) -> list[tuple[str, str]]:
+    """(dotted key, what is wrong) of routes that lead nowhere and remotes that cannot be asked."""
+    from inkling.settings.problem import did_you_mean
+
+    found: list[tuple[str, str]] = []
+    for task, name in settings.routes.items():
+        key = f"engine.routes.{task}"
+        if task != "*" and task not in set(Task):
+            found.append((key, f'There is no task "{task}".{did_you_mean(task, Task)}'))
+        if name != LOCAL and name not in settings.remotes:
+            near = did_you_mean(name, settings.remotes)
+            found.append((key, f'"{name}" is no remote engine: there is no [engine.remotes.{name}].{near}'))
+    for name, remote in settings.remotes.items():
+        found += remote_problems(name, remote)
+    return found

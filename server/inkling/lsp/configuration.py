@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from inkling.engine.settings import EngineSettings
+from inkling.engine.settings import EngineSettings, engine_problems
 from inkling.settings import Loaded, Problem, ServerSettings, Source, load, read_source, user_file, workspace_files
 from inkling.text.uri import uri_path
 
@@ -80,8 +80,8 @@ class Configuration:
         self._loaded, self._loaded_trusted = loaded, self.trusted
         server, _ = self._loaded.build("server", ServerSettings)
         self.server = replace(server, exclude=in_folders(server.exclude, self.roots))
-        # The engine is shared by all windows: no repository decides about it, trusted or not.
-        self.engine, _ = load([*self._user, *client]).build("engine", EngineSettings)
+        # The engine is shared by all windows: of it a repository that is trusted names remotes and routes alone.
+        self.engine, _ = self._loaded.build("engine", EngineSettings)
 
     def of_plugin(self, name: str, settings_class: type[T]) -> T:
         """A plugin's table in its own type."""
@@ -95,9 +95,15 @@ class Configuration:
         for name, settings_class in tables.items():
             if settings_class is not None:
                 found += self._loaded.build(name, settings_class)[1]
+        found += [Problem("bad-value", key, self._where(key), words) for key, words in engine_problems(self.engine)]
         fresh = [problem for problem in found if (problem.where, problem.key, problem.message) not in self._told]
         self._told |= {(problem.where, problem.key, problem.message) for problem in fresh}
         return fresh
+
+    def _where(self, key: str) -> str:
+        """The layer that had the last word about a key, or about one below it."""
+        provenance = self._loaded.provenance
+        return next((where for other, where in provenance.items() if f"{other}.".startswith(f"{key}.")), "")
 
     def may_load(self, name: str) -> str:
         """Why a plugin may not load, or an empty string."""

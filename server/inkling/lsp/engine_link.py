@@ -100,12 +100,14 @@ class EngineLink:
 
     async def status(self, timeout_s: float = 2.0) -> dict[str, Any]:
         """State, counters and models for `inkling/status`."""
-        found: dict[str, Any] = {"state": self.state, "error": self.error, "models": []}
+        found: dict[str, Any] = {"state": self.state, "error": self.error, "models": [], "remotes": []}
         if self._connection is not None:
             with contextlib.suppress(InklingError, TimeoutError, OSError):
                 status = await asyncio.wait_for(self._connection.status(), timeout_s)
                 found |= asdict(status)
                 found["state"] = "ready"
+            if (remotes := getattr(self._connection, "remotes", None)) is not None:
+                found["remotes"] = remotes()
         return found
 
     async def close(self) -> None:

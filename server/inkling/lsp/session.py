@@ -348,11 +348,13 @@ class Session:
 
     def _engine_event(self, event: EngineEvent) -> None:
         self.status_changed()
-        if event.kind in ("crashed", "failed"):
+        if event.kind in ("crashed", "failed", "remote-failed"):
             self.show_message(f"Inkling: {event.message}", Severity.WARNING)
         elif event.kind == "gave-up":
             self.protocol.in_background(self._offer_restart(event.message), "offer-restart")
-        elif event.kind == "started" or (event.model is not None and event.model.state in ("ready", "failed")):
+        elif event.kind in ("started", "remote-ready") or (
+            event.model is not None and event.model.state in ("ready", "failed")
+        ):
             self.refresher.model_ready()
 
     async def _offer_restart(self, message: str) -> None:

@@ -5,7 +5,7 @@ A class says what is valid by its annotations (`bool`, `int`, `float`, `str`, `P
 
 * `doc`: a sentence for the settings table (or write it as a string below the field);
 * `min`, `max`: bounds of a number;
-* `scope`: `machine`, `model` or `hiding`, see `inkling.settings.trust`;
+* `scope`: `user`, `machine`, `model` or `hiding`, see `inkling.settings.trust`;
 * `merge`: `append` when a list of a higher layer is added to the lower ones' instead of replacing them; `name` when its
   items are dataclasses with a field `name`, and items of one name are one item, merged key by key through the layers;
 * `top_level`: a list of dataclasses that is also written as `[[<field>]]`, outside the plugin's table;
@@ -13,6 +13,8 @@ A class says what is valid by its annotations (`bool`, `int`, `float`, `str`, `P
 
 An item of a list merged by name is used whole or not at all. Its class may have a method `complaints() -> Iterable of
 (key, words)` for what types cannot say.
+
+A class may name keys that people try and that are refused, with the reason, in a class variable `REFUSED`.
 
 The work has two steps, so that each layer is judged by itself and a bad value falls back to the layer below:
 `check` keeps the valid part of one mapping, `construct` makes an instance of merged valid parts.
@@ -64,6 +66,9 @@ class Checker:
         clean: dict[str, Any] = {}
         for name, value in mapping.items():
             key = f"{prefix}.{name}" if prefix else str(name)
+            if why := getattr(cls, "REFUSED", {}).get(name, ""):
+                self.report("refused", key, f'"{key}" is refused: {why}')
+                continue
             if name not in known:
                 self.report("unknown-key", key, f'There is no setting "{key}".{did_you_mean(str(name), known)}')
                 continue

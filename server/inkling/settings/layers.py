@@ -13,7 +13,7 @@ from inkling.settings.build import Checker, Gate, construct, fields_of, top_leve
 from inkling.settings.named import finish_named, merge_named
 from inkling.settings.problem import Problem, did_you_mean
 from inkling.settings.source import Kind, Source
-from inkling.settings.trust import MACHINE_TABLES, workspace_gate
+from inkling.settings.trust import MACHINE_TABLES, SHARED_TABLES, trusted_gate, workspace_gate
 
 T = TypeVar("T")
 _ORDER: Sequence[Kind] = ("user", "workspace", "client")
@@ -57,6 +57,8 @@ class Loaded:
                     "workspace.",
                 )
             elif isinstance(table, Mapping):
+                if name in SHARED_TABLES and source.kind == "workspace":
+                    table = _without_shared(name, table, checker)
                 prefix = "" if isinstance(source.data[name], list) else name
                 clean = _merge(cls, clean, checker.table(cls, table, prefix))
             else:
@@ -91,8 +93,10 @@ class Loaded:
         ]
 
     def _gate(self, source: Source) -> Gate:
-        if source.kind != "workspace" or source.trusted:
+        if source.kind != "workspace":
             return lambda scope, value: ""
+        if source.trusted:
+            return trusted_gate
         return workspace_gate(self._allowed_models(), self.is_installed)
 
     def _allowed_models(self) -> list[str]:
@@ -139,6 +143,16 @@ def _is_cached(model: str) -> bool:
     from inkling.engine.models.catalog import is_installed
 
     return is_installed(model)
+
+
+def _without_shared(name: str, table: Mapping[str, Any], checker: Checker) -> Mapping[str, Any]:
+    """The keys that a workspace may set; a problem for each other one."""
+    allowed = SHARED_TABLES[name]
+    for key in table:
+        if key not in allowed:
+            message = f'"{name}.{key}" is restricted: all windows share the engine, so set it in your own settings.'
+            checker.report("restricted", f"{name}.{key}", message)
+    return {key: value for key, value in table.items() if key in allowed}
 
 
 def _as_table(name: str, value: Any) -> Any:

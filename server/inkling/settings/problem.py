@@ -11,7 +11,8 @@ from dataclasses import dataclass
 class Problem:
     """One bad setting. The rest of the settings hold; this one has the value of the layer below, or its default.
 
-    `reason` is `unknown-key`, `unknown-table`, `wrong-type`, `out-of-range`, `restricted` or `unreadable`;
+    `reason` is `unknown-key`, `unknown-table`, `wrong-type`, `out-of-range`, `restricted`, `refused`, `bad-value` or
+    `unreadable`;
     `key` is dotted, as in inkling.toml, with list positions as in `rule[0].model`; `line` counts from 1.
     """
 

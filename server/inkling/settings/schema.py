@@ -15,7 +15,7 @@ import itertools
 import re
 import textwrap
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from enum import Enum
 from pathlib import Path
 from typing import Any, Literal
@@ -23,7 +23,7 @@ from typing import Any, Literal
 from inkling.engine.settings import EngineSettings
 from inkling.settings.build import describe, describe_bounds, fields_of, is_mapping, is_sequence, top_level, walk
 from inkling.settings.server import ServerSettings
-from inkling.settings.trust import MACHINE_TABLES
+from inkling.settings.trust import MACHINE_TABLES, SHARED_TABLES
 
 
 def known_tables(plugins: Mapping[str, type]) -> dict[str, type]:
@@ -48,7 +48,7 @@ def markdown_table(plugins: Mapping[str, type]) -> str:
     """One row per setting: dotted key, type, default, meaning; `plugins` maps names to `Settings` classes."""
     rows = ["| setting | type | default | meaning |", "|---|---|---|---|"]
     for name, cls in known_tables(plugins).items():
-        for key, owner, field, annotation in walk(cls, name):
+        for key, owner, field, annotation in _rows(cls, name):
             if field.metadata.get("top_level"):
                 rows.append(f"| `[[{field.name}]]` | a list of tables | | {_doc(owner, field)} |")
                 continue
@@ -56,11 +56,25 @@ def markdown_table(plugins: Mapping[str, type]) -> str:
             low, high = field.metadata.get("min"), field.metadata.get("max")
             if low is not None or high is not None:
                 meaning.append(f"({describe_bounds(low, high)})")
-            if field.metadata.get("scope") == "machine" or name in MACHINE_TABLES:
+            if field.metadata.get("scope") == "user" or (
+                name in SHARED_TABLES and key.split(".")[1] not in SHARED_TABLES[name]
+            ):
+                meaning.append("*Not from a workspace.*")
+            elif field.metadata.get("scope") == "machine" or name in MACHINE_TABLES:
                 meaning.append("*Not from an untrusted workspace.*")
             cells = [f"`{key}`", describe(annotation), _show_default(field), " ".join(filter(None, meaning))]
             rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(rows) + "\n"
+
+
+def _rows(cls: type, prefix: str) -> Iterator[tuple[str, type, dataclasses.Field[Any], Any]]:
+    """`walk`, and below a table of tables the keys of each."""
+    for row in walk(cls, prefix):
+        yield row
+        arguments = typing.get_args(row[3])
+        if is_mapping(typing.get_origin(row[3])) and dataclasses.is_dataclass(arguments[1]):
+            assert isinstance(arguments[1], type)
+            yield from walk(arguments[1], f"{row[0]}.NAME")
 
 
 BEGIN, END = "<!-- settings: begin -->", "<!-- settings: end -->"

@@ -3,6 +3,8 @@
 A repository that someone opens must not choose what runs or what is reached on their machine. A settings field says
 so by its metadata:
 
+* `scope: user`: credentials, and what they go along with. From the user's own file or the client; also a workspace that
+  is trusted does not say which secret of the user's goes where.
 * `scope: machine`: plugins, the engine's options. From the user's own file, the client, or a trusted workspace.
 * `scope: model`: a model id. An untrusted workspace may name a starter model, a hub model that is already in the
   user's cache, or one that the user's own settings allow (`server.models`); not a folder, and nothing to fetch.
@@ -23,12 +25,22 @@ from inkling.settings.build import Gate
 MACHINE_TABLES = frozenset({"engine"})
 """Tables of which an untrusted workspace decides nothing."""
 
+SHARED_TABLES = {"engine": frozenset({"remotes", "routes"})}
+"""Tables about what all windows share, with the keys that a trusted workspace may set all the same."""
+
+
+def trusted_gate(scope: str, value: Any) -> str:
+    """The gate for a trusted workspace."""
+    if scope == "user":
+        return "it goes along with secrets of yours, so set it in your own settings."
+    return ""
+
 
 def workspace_gate(allowed_models: Sequence[str], is_installed: Callable[[str], bool]) -> Gate:
     """The gate for an untrusted workspace; `allowed_models` are patterns such as `my-team/*`."""
 
     def gate(scope: str, value: Any) -> str:
-        if scope == "machine":
+        if scope in ("machine", "user"):
             return "it decides what may run, so set it in your own settings or trust this workspace."
         if scope == "hiding":
             shows = isinstance(value, str) and value.startswith("!")

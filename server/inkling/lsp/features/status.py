@@ -18,6 +18,8 @@ def register(session: Session) -> None:
         return answer()
 
     async def answer() -> dict[str, Any]:
+        from inkling.engine.remote.where import text_goes
+
         configuration = session.configuration
         return {
             "server": {"name": session.server.name, "version": session.server.version, "pid": os.getpid()},
@@ -49,5 +51,5 @@ def register(session: Session) -> None:
             ],
             "reasons": [reason.as_json() for reason in session.reasons.of()],
             "requests": {"running": session.protocol.running, "givenUp": session.host.strays},
-            "text": {"goes": "this machine", "detail": "Models run in Inkling's own engine; nothing is sent anywhere."},
+            "text": text_goes(configuration.engine),
         }
