@@ -21,7 +21,7 @@ COMMANDS = {
     "cluster": "the same engine on a pool of machines: up, status, config",
     "doctor": "what works here, what does not, and why",
     "train": "train a tokenizer, a language model or a classifier from a recipe",
-    "bench": "measure completion quality on your own repository",
+    "bench": "completion quality on your own repository, load, capacity",
 }
 
 

@@ -1,4 +1,6 @@
-"""`inkling bench complete [PATH]`: how well completion does on your own repository, per model and quantization.
+"""`inkling bench`: `complete` is here; `load` and `capacity` have files of their own.
+
+`inkling bench complete [PATH]`: how well completion does on your own repository, per model and quantization.
 
 Takes pieces out of real files, asks a real language server for ghost text at the gap, and compares. What is shown,
 held back and how late is therefore what an editor would see, manners included. A recommendation closes the table.
@@ -17,6 +19,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from inkling.cli import bench_capacity, bench_load
 from inkling.cli.holes import KINDS, Hole, edit_similarity, is_exact, is_right_so_far, punch, source_files
 from inkling.cli.render import ghost_text
 from inkling.cli.session import ServerError, Session
@@ -31,7 +34,9 @@ USABLE_MS = 500
 
 def add_parser(subparsers: Any) -> None:
     """Describe the arguments."""
-    parser: argparse.ArgumentParser = subparsers.add_parser("bench", help="measure quality on your own repository")
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "bench", help="quality on your own repository, load, capacity"
+    )
     what = parser.add_subparsers(dest="what", metavar="WHAT", required=True)
     complete = what.add_parser("complete", help="ghost text, by taking pieces out of real files")
     complete.add_argument("path", nargs="?", type=Path, default=Path(), help="a repository (default: here)")
@@ -44,10 +49,16 @@ def add_parser(subparsers: Any) -> None:
     complete.add_argument("--seed", type=int, default=0, help="another sample of the same files")
     complete.add_argument("--min-confidence", type=float, help="show more or less than the default does")
     complete.add_argument("--json", action="store_true", help="one object per choice")
+    bench_load.add_parser(what)
+    bench_capacity.add_parser(what)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print a table, or JSON; 1 when a choice could not be measured."""
+    if args.what == "load":
+        return bench_load.run(args)
+    if args.what == "capacity":
+        return bench_capacity.run(args)
     root = args.path.resolve()
     if not root.is_dir():
         raise InklingError("not-a-folder", f"{args.path} is not a folder.", "Name a code repository.")

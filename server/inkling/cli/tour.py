@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
         raise InklingError(
             "file-not-found", f"{args.file} is not a file.", "Name a text file, or none for the samples."
         )
-    folder = args.file.resolve().parent if args.file else _samples()
+    folder = args.file.resolve().parent if args.file else samples()
     status = asyncio.run(_tour(console, folder, args.file))
     if args.record is not None:
         console.save_svg(str(args.record), title="inkling tour")
@@ -109,7 +109,7 @@ async def _tour(console: Console, folder: Path, file: Path | None) -> int:
         return int(guide.failed)
 
 
-def _samples() -> Path:
+def samples() -> Path:
     """The samples, in a clone or in the installed package."""
     clone = Path(__file__).parents[3] / "examples"
     return clone if clone.is_dir() else Path(__file__).with_name("samples")

@@ -47,3 +47,8 @@ def rank(key: str, loads: Mapping[str, int], spill: int) -> list[str]:
     fitting = [name for name in order if loads[name] <= idlest + spill]
     rest = [name for name in order if loads[name] > idlest + spill]
     return [*fitting, *sorted(rest, key=loads.__getitem__)]
+
+
+def order_of(key: str, count: int) -> list[int]:
+    """A key's own order of the replicas 0 to `count` - 1, for a simulation, where only loads change."""
+    return sorted(range(count), key=lambda index: _weight(key, str(index)), reverse=True)

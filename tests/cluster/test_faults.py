@@ -1,0 +1,129 @@
+"""What breaks under load, and what its users see. Real Ray, real HAProxy, scripted models."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx2
+from bench.cluster_load import CLASSIFY, ENCODER, LM, MODELS, Load
+from bench.ray_pool import Pool, running
+
+
+async def replicas(pool: Pool, http: httpx2.AsyncClient, count: int) -> None:
+    """Wait until each deployment has `count` replicas again."""
+    async with asyncio.timeout(60):
+        while True:
+            status = (await http.get("/inkling/status")).json()
+            if min(status["extra"]["replicas"].values()) >= count:
+                return
+            await asyncio.sleep(0.5)
+
+
+async def killed_under_load(pool: Pool, http: httpx2.AsyncClient, part: str, *, retry: bool) -> str:
+    load = Load(http, retry=retry)
+    await asyncio.sleep(2)
+    victims = pool.processes(part)[:1]
+    for victim in victims:
+        victim.kill()
+    await asyncio.sleep(4)
+    outcome = await load.stop()
+    print(f"{part} killed: {outcome}")
+    assert len(victims) == 1
+    assert set(outcome.unary) == {"answered"}
+    assert set(outcome.streams) <= {"finished", "said it broke"}
+    assert outcome.unary["answered"] > 100
+    assert outcome.streams["finished"] > 10
+    return str(outcome)
+
+
+async def test_one_node(tmp_path: Path) -> None:
+    """One cluster for all of it: a start takes a quarter of a minute."""
+    table = {"min_gateways": 2, "drain_seconds": 15, "models": MODELS}
+    async with running(tmp_path, table) as pool, pool.client() as http:
+        # Nobody enters without the token, on any road: not by the gateways' own ports either.
+        async with pool.client(token="a-token-of-somebody-else") as stranger:
+            assert (await stranger.post(CLASSIFY, json={"inputs": "x"})).status_code == 401
+        ports = {
+            connection.laddr.port
+            for process in pool.processes("ServeReplica:inkling:gateway")
+            for connection in process.net_connections("tcp")
+            if connection.status == "LISTEN" and connection.laddr.port >= 30000
+        }
+        for port in ports:
+            async with httpx2.AsyncClient(timeout=5) as direct:
+                try:
+                    assert (await direct.get(f"http://127.0.0.1:{port}/v1/models")).status_code == 401
+                except httpx2.TransportError:
+                    continue  # one of Ray's own ports, which speak no HTTP
+
+        # One document's requests share a replica; many documents use both.
+        counters = [await prefills(http) for _ in range(1)]
+        for _ in range(6):
+            await complete(http, "one document")
+        counters.append(await prefills(http))
+        assert len(changed(*counters)) == 1
+        for number in range(12):
+            await complete(http, f"document {number}")
+        assert len(changed(counters[-1], await prefills(http))) == 2
+
+        await killed_under_load(pool, http, f"ServeReplica:inkling:{'enc'}", retry=False)
+        await replicas(pool, http, 2)
+        await killed_under_load(pool, http, f"ServeReplica:inkling:{'lm'}", retry=False)
+        await replicas(pool, http, 2)
+        await killed_under_load(pool, http, "ServeReplica:inkling:gateway", retry=True)
+        await replicas(pool, http, 2)
+
+        shown = subprocess.run(
+            [sys.executable, "-m", "inkling", "cluster", "status", "-f", str(pool.file)],
+            env=pool.environment, capture_output=True, text=True, timeout=60,
+        )  # fmt: skip
+        assert shown.returncode == 0, shown.stderr
+        assert LM in shown.stdout
+        assert ENCODER in shown.stdout
+
+        # Told to stop in the middle of a stream, it finishes the stream.
+        body = {"model": LM, "prompt": "p", "max_tokens": 300, "stream": True}
+        words = 0
+        async with http.stream("POST", "/v1/completions", json=body) as reply:
+            async for line in reply.aiter_lines():
+                if line.startswith("data: {"):
+                    words += bool(json.loads(line[6:])["choices"][0]["text"])
+                    if words == 20:
+                        assert pool.up is not None
+                        pool.up.send_signal(signal.SIGTERM)
+        assert words == 300
+        assert await asyncio.to_thread(pool.up.wait, 120) == 0
+        assert pool.processes("ray::") == []
+
+
+async def complete(http: httpx2.AsyncClient, document: str) -> None:
+    body = {"model": LM, "prompt": document, "max_tokens": 2, "inkling": {"cache_key": document}}
+    assert (await http.post("/v1/completions", json=body)).status_code == 200
+
+
+async def prefills(http: httpx2.AsyncClient) -> dict[str, str]:
+    lines = (await http.get("/metrics")).text.splitlines()
+    return dict(line.rsplit(" ", 1) for line in lines if line.startswith("inkling_generated_tokens_total{"))
+
+
+def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
+    return {name for name, value in after.items() if before.get(name) != value}
+
+
+async def test_a_node_is_lost(tmp_path: Path) -> None:
+    """Two machines' worth of networks; all of one is killed."""
+    async with running(tmp_path, {"min_gateways": 2, "models": MODELS}, nodes=2) as pool, pool.client() as http:
+        load = Load(http, retry=True)
+        await asyncio.sleep(2)
+        assert pool.kill_worker() > 3
+        await asyncio.sleep(10)
+        outcome = await load.stop()
+        print(f"node killed: {outcome}")
+        assert set(outcome.unary) == {"answered"}
+        assert set(outcome.streams) <= {"finished", "said it broke"}
+        await replicas(pool, http, 2)
