@@ -39,6 +39,7 @@ from inkling.engine.protocol import (
     Task,
 )
 from inkling.errors import InklingError
+from inkling.text.outline import Definition, outline
 from inkling.text.position import Position, Range
 from inkling.text.query import query_spans
 from inkling.text.segments import Segment, SegmentKind, block_at, segments, sentences
@@ -421,10 +422,10 @@ def command(name: str, title: str) -> Callable[[F], F]:
 
 __all__ = [
     "API_VERSION", "SEMANTIC_MODIFIERS", "SEMANTIC_TYPES", "Action", "Answer", "Chunk", "CodeLens", "Completion",
-    "ContextFile", "Diagnostic", "Edit", "EditStream", "Editor", "Engine", "Entity", "Fill", "GenerateRequest",
-    "GhostText", "Hover", "InklingError", "InlayHint", "Label", "Nothing", "Plugin", "Position", "Priority",
-    "Progress", "Range", "Related", "Rendered", "Scope", "Segment", "SegmentKind", "SemanticToken", "Severity",
-    "Snapshot", "Summary", "Surface", "Symbol", "Task", "TokenSpan", "Tokens", "block_at", "code_actions",
-    "code_lenses", "command", "completion", "diagnostics", "hover", "inlay_hints", "inline_completion", "query_spans",
-    "resolver", "scope_at", "segments", "semantic_tokens", "sentences", "uri_path", "workspace_symbols",
+    "ContextFile", "Definition", "Diagnostic", "Edit", "EditStream", "Editor", "Engine", "Entity", "Fill",
+    "GenerateRequest", "GhostText", "Hover", "InklingError", "InlayHint", "Label", "Nothing", "Plugin", "Position",
+    "Priority", "Progress", "Range", "Related", "Rendered", "Scope", "Segment", "SegmentKind", "SemanticToken",
+    "Severity", "Snapshot", "Summary", "Surface", "Symbol", "Task", "TokenSpan", "Tokens", "block_at", "code_actions",
+    "code_lenses", "command", "completion", "diagnostics", "hover", "inlay_hints", "inline_completion", "outline",
+    "query_spans", "resolver", "scope_at", "segments", "semantic_tokens", "sentences", "uri_path", "workspace_symbols",
 ]  # fmt: skip

@@ -16,6 +16,7 @@ COMMANDS = {
     "lsp": "run the language server, for an editor to start",
     "tour": "watch a real session: hover, diagnostics, actions, ghost text",
     "tokens": "count the tokens of files under a model's own tokenizer",
+    "ask": "find where a text answers a question",
     "models": "list, check, compare and choose models",
     "engine": "the process that holds the models: status, stop, logs",
     "cluster": "the same engine on a pool of machines: up, status, config",

@@ -60,8 +60,12 @@ class SyntaxTree:
         return QueryCursor(_query(self.language, names)).captures(self.tree.root_node)
 
 
-def parse(snapshot: Snapshot, budget: float = inf) -> SyntaxTree | None:
-    """The snapshot's tree; None without a grammar for its language, above `PARSE_LIMIT`, past a budget (seconds)."""
+def parse(snapshot: Snapshot, budget: float = inf, *, remember: bool = True) -> SyntaxTree | None:
+    """The snapshot's tree; None without a grammar for its language, above `PARSE_LIMIT`, past a budget (seconds).
+
+    With `remember` off the tree seeds no later parse: whoever reads a whole workspace must not push out the trees of
+    the documents that are being edited.
+    """
     if snapshot in _trees:
         return _trees[snapshot]
     if snapshot.language not in GRAMMARS or len(snapshot) > PARSE_LIMIT:
@@ -74,6 +78,8 @@ def parse(snapshot: Snapshot, budget: float = inf) -> SyntaxTree | None:
     if parsed is None:
         return None
     tree = _trees[snapshot] = SyntaxTree(parsed, snapshot.rope, snapshot.language)
+    if not remember:
+        return tree
     _latest[key] = text, tree
     _latest.move_to_end(key)
     while len(_latest) > _KEPT:

@@ -1,0 +1,190 @@
+"""The index in memory: chunks by slot, their vectors in one matrix, their terms in BM25, and the search over both.
+
+A flat search: at the sizes of a workspace one pass over the matrix costs less than the question's own embedding, is
+exact, and takes changes for nothing, so no graph index is kept.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from inkling_plugins.search.bm25 import Bm25
+from inkling_plugins.search.chunks import Chunk
+from inkling_plugins.search.ranking import fuse
+from inkling_plugins.search.words import terms
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_LEAST_REBUILT = 2_000
+"""Dead slots below which nothing is rebuilt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A chunk that was found; `similarity` is the cosine with the nearest of its views, 0 without a vector."""
+
+    uri: str
+    chunk: Chunk
+    score: float
+    similarity: float
+
+
+class Index:
+    """All methods may be called from any thread; each holds the one lock."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._files: dict[str, tuple[bytes, list[int]]] = {}
+        self._slots: list[tuple[str, Chunk] | None] = []
+        self._bm25 = Bm25()
+        self._vectors: NDArray[np.float32] | None = None
+        self._row_slots: list[int] = []
+        self._rows: dict[int, list[int]] = {}
+
+    def __len__(self) -> int:
+        """Chunks."""
+        return sum(len(slots) for _, slots in self._files.values())
+
+    @property
+    def embedded(self) -> int:
+        """Chunks that have a vector."""
+        return len(self._rows)
+
+    def uris(self) -> list[str]:
+        """The files that it holds."""
+        return list(self._files)
+
+    def digest(self, uri: str) -> bytes | None:
+        """The digest that a file was put with."""
+        known = self._files.get(uri)
+        return known[0] if known is not None else None
+
+    def put(self, uri: str, digest: bytes, chunks: Sequence[Chunk]) -> list[int]:
+        """Replace a file's chunks; returns their slots, which have no vectors yet."""
+        with self._lock:
+            self.remove([uri])
+            slots = []
+            for chunk in chunks:
+                slots.append(self._bm25.add(chunk.terms()))
+                self._slots.append((uri, chunk))
+            self._files[uri] = digest, slots
+            return slots
+
+    def remove(self, uris: Iterable[str]) -> None:
+        """Forget files."""
+        with self._lock:
+            for uri in uris:
+                for slot in self._files.pop(uri, (b"", []))[1]:
+                    self._slots[slot] = None
+                    self._rows.pop(slot, None)
+                    self._bm25.remove(slot)
+
+    def chunks(self) -> list[Chunk]:
+        """All chunks."""
+        with self._lock:
+            return [held[1] for held in self._slots if held is not None]
+
+    def forget_vectors(self) -> None:
+        """The vectors are another model's."""
+        with self._lock:
+            self._vectors, self._row_slots, self._rows = None, [], {}
+
+    def missing(self, uris: Iterable[str]) -> list[tuple[int, Chunk]]:
+        """The chunks of these files that have no vector."""
+        with self._lock:
+            slots = [slot for uri in uris for slot in self._files.get(uri, (b"", []))[1] if slot not in self._rows]
+            return [(slot, held[1]) for slot in slots if (held := self._slots[slot]) is not None]
+
+    def set_vectors(self, vectors: Mapping[int, Sequence[NDArray[np.float32]]]) -> None:
+        """Give slots the vectors of their views; slots that are gone meanwhile are left out."""
+        import numpy as np
+
+        with self._lock:
+            for slot, views in vectors.items():
+                if self._slots[slot] is None:
+                    continue
+                for view in views:
+                    row = len(self._row_slots)
+                    if self._vectors is None or len(view) != self._vectors.shape[1]:
+                        self._vectors = np.zeros((1024, len(view)), np.float32)
+                        self._row_slots, self._rows, row = [], {}, 0
+                    elif row == len(self._vectors):
+                        self._vectors = np.concatenate([self._vectors, np.zeros_like(self._vectors)])
+                    self._vectors[row] = view
+                    self._row_slots.append(slot)
+                    self._rows.setdefault(slot, []).append(row)
+
+    def search(self, question: str, vector: NDArray[np.float32] | None, most: int) -> list[Hit]:
+        """The best chunks, best first. Without a vector by terms alone."""
+        import numpy as np
+
+        with self._lock:
+            self._compact()
+            if not self._slots:
+                return []
+            lexical = self._bm25.scores(terms(question))
+            similar = self._similarities(vector)
+            alive = np.fromiter((held is not None for held in self._slots), bool, len(self._slots))
+            scores = fuse(lexical, similar)
+            scores[~alive] = -np.inf
+            return self._hits(scores, similar, most)
+
+    def nearest(self, vector: NDArray[np.float32], most: int) -> list[Hit]:
+        """The chunks whose vectors are nearest."""
+        import numpy as np
+
+        with self._lock:
+            similar = self._similarities(vector)
+            scores = np.where([held is not None for held in self._slots], similar, -np.inf) if self._slots else similar
+            return self._hits(scores, similar, most)
+
+    def _similarities(self, vector: NDArray[np.float32] | None) -> NDArray[np.float32]:
+        """[slots]: the cosine of each chunk's nearest view, 0 where there is none."""
+        import numpy as np
+
+        found = np.zeros(len(self._slots), np.float32)
+        if vector is not None and self._vectors is not None and len(vector) == self._vectors.shape[1]:
+            count = len(self._row_slots)
+            np.maximum.at(found, np.array(self._row_slots, np.intp), self._vectors[:count] @ vector)
+        return found
+
+    def _hits(self, scores: NDArray[np.float32], similar: NDArray[np.float32], most: int) -> list[Hit]:
+        import numpy as np
+
+        most = min(most, len(scores))
+        best = np.argpartition(-scores, most - 1)[:most] if most else np.zeros(0, np.intp)
+        hits = []
+        for slot in best[np.argsort(-scores[best], kind="stable")]:
+            held = self._slots[slot]
+            if held is not None and scores[slot] > 0:
+                uri, chunk = held
+                hits.append(Hit(uri, chunk, float(scores[slot]), float(similar[slot])))
+        return hits
+
+    def _compact(self) -> None:
+        """Start over without the slots and rows of what is gone, once they are many."""
+        import numpy as np
+
+        dead = len(self._slots) - len(self)
+        if dead < _LEAST_REBUILT or dead < len(self):
+            return
+        old_rows, old_vectors = self._rows, self._vectors
+        old = [(uri, digest, slots) for uri, (digest, slots) in self._files.items()]
+        held = self._slots
+        self._files, self._slots, self._bm25 = {}, [], Bm25()
+        self._vectors, self._row_slots, self._rows = None, [], {}
+        for uri, digest, slots in old:
+            chunks = [kept[1] for slot in slots if (kept := held[slot]) is not None]
+            new = self.put(uri, digest, chunks)
+            if old_vectors is not None:
+                moved = {
+                    b: [np.array(old_vectors[row]) for row in old_rows[a]]
+                    for a, b in zip(slots, new, strict=True)
+                    if a in old_rows
+                }
+                self.set_vectors(moved)

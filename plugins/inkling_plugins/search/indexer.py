@@ -1,0 +1,236 @@
+"""Keeps the index in step with the workspace: reads what changed, embeds what is new, remembers both on disk.
+
+Nothing is read before the first search. Then the files are walked once, in the background and again when the last walk
+has grown old; open documents are read anew at each search, so that it finds what was just typed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from inkling.api import Editor, Engine, InklingError, Nothing, Priority, Progress, Snapshot
+from inkling_plugins.globs import matches
+from inkling_plugins.search.chunks import chunks
+from inkling_plugins.search.index import Index
+from inkling_plugins.search.store import Store
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_BATCH = 64
+"""Texts that the model reads at a time: a completion waits for no more."""
+_PRUNED = 1.5
+"""Vectors on disk are pruned once they are so many times those in use."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What is indexed, and by which model."""
+
+    model: str
+    exclude: tuple[str, ...]
+    max_chunks: int
+    max_file_characters: int
+    refresh_s: float
+
+
+class Indexer:
+    """One workspace's. Call its methods on the event loop."""
+
+    def __init__(self, engine: Engine, editor: Editor) -> None:
+        self._engine = engine
+        self._editor = editor
+        self._store: Store | None = None
+        self._walking: asyncio.Task[None] | None = None
+        self._updating = asyncio.Lock()
+        self._walked_at = -1e9
+        self._model = ""
+        self._revisions: dict[str, int] = {}
+        self.index: Index | None = None
+        self.shortfall: Nothing | None = None
+        """Why the index does not hold everything."""
+
+    async def ready(self, scope: Scope, patience_s: float) -> Index:
+        """The index as it now is; waits a while for one that is being made. Raises InklingError without a cache."""
+        index = await self._load(scope)
+        stale = time.monotonic() - self._walked_at > scope.refresh_s
+        cancelled = self.shortfall is not None and self.shortfall.reason == "index-cancelled"
+        if stale and not cancelled:
+            self.walk(scope)
+        if self._walking is not None and self.busy and self._walked_at < 0:
+            await asyncio.wait({self._walking}, timeout=patience_s)
+        await self._read_open(index, scope)
+        return index
+
+    @property
+    def busy(self) -> bool:
+        """Whether the workspace is being read."""
+        return self._walking is not None and not self._walking.done()
+
+    def walk(self, scope: Scope) -> asyncio.Task[None]:
+        """Read the whole workspace, unless that is being done; the task never fails, see `shortfall`."""
+        if self._walking is None or self._walking.done():
+            self._walking = asyncio.create_task(self._walk(scope))
+        return self._walking
+
+    async def embed(self, text: str, scope: Scope) -> NDArray[np.float32]:
+        """A question's vector."""
+        (vector,) = await self._engine.embed([text], model=scope.model, priority=Priority.ACTION)
+        return await asyncio.to_thread(_array, vector)
+
+    async def close(self) -> None:
+        """End what runs."""
+        if self._walking is not None:
+            self._walking.cancel()
+            await asyncio.gather(self._walking, return_exceptions=True)
+        if self._store is not None:
+            await asyncio.to_thread(self._store.close)
+
+    async def _load(self, scope: Scope) -> Index:
+        async with self._updating:
+            if self.index is None:
+                read = await asyncio.to_thread(_read_store, self._editor, scope.model)
+                self.index, self._store = read
+                self._model = scope.model
+            index = self.index
+            assert index is not None
+            if scope.model != self._model:
+                self._model, self._walked_at = scope.model, -1e9
+                await asyncio.to_thread(index.forget_vectors)
+            return index
+
+    async def _walk(self, scope: Scope) -> None:
+        assert self.index is not None
+        try:
+            async with self._editor.progress("Reading the workspace for search") as progress:
+                await self._read_all(self.index, scope, progress)
+                await self._fill(self.index, scope, self.index.uris(), progress)
+                await asyncio.to_thread(self._prune, self.index)
+            self._walked_at = time.monotonic()
+        except asyncio.CancelledError:
+            self.shortfall = Nothing(
+                "index-cancelled", 'Reading the workspace was cancelled. Run "Index the Workspace for Search" to go on.'
+            )
+        except InklingError as error:
+            self.shortfall = Nothing(error.reason, str(error))
+            self._walked_at = time.monotonic()  # not again at every keystroke
+
+    async def _read_all(self, index: Index, scope: Scope, progress: Progress) -> None:
+        seen: set[str] = set()
+        self.shortfall = None
+        async with aclosing(self._all(scope)) as snapshots:
+            async for snapshot in snapshots:
+                if len(index) >= scope.max_chunks:
+                    self.shortfall = Nothing(
+                        "too-large",
+                        f"Only {len(index):,} pieces are indexed: [search] max_chunks is {scope.max_chunks:,}.",
+                    )
+                    break
+                seen.add(snapshot.uri)
+                await self._read(index, snapshot)
+                if len(seen) % 20 == 0:
+                    progress.report(f"{len(seen):,} files")
+        gone = [uri for uri in index.uris() if uri not in seen]
+        if gone and self._store is not None:
+            await asyncio.to_thread(index.remove, gone)
+            await asyncio.to_thread(self._store.forget_files, gone)
+
+    async def _all(self, scope: Scope) -> AsyncGenerator[Snapshot, None]:
+        """The files worth indexing; without a folder, the open documents."""
+        if not self._editor.workspace_folders():
+            for snapshot in self._editor.documents():
+                yield snapshot
+            return
+        async with aclosing(self._editor.files()) as files:
+            async for snapshot in files:
+                if len(snapshot) <= scope.max_file_characters and not matches(snapshot.uri, scope.exclude):
+                    yield snapshot
+
+    async def _read(self, index: Index, snapshot: Snapshot) -> bool:
+        """Put a file's chunks into the index when its text is new."""
+        new = await asyncio.to_thread(_update, index, self._store, snapshot)
+        self._revisions[snapshot.uri] = snapshot.revision
+        return new
+
+    async def _read_open(self, index: Index, scope: Scope) -> None:
+        async with self._updating:
+            changed = [
+                snapshot
+                for snapshot in self._editor.documents()
+                if index.digest(snapshot.uri) is not None and self._revisions.get(snapshot.uri) != snapshot.revision
+            ]
+            new = [snapshot.uri for snapshot in changed if await self._read(index, snapshot)]
+            if new:
+                await self._fill(index, scope, new, None)
+
+    async def _fill(self, index: Index, scope: Scope, uris: Iterable[str], progress: Progress | None) -> None:
+        """Give every chunk its vectors, from the disk or from the model."""
+        assert self._store is not None
+        missing = await asyncio.to_thread(index.missing, list(uris))
+        for start in range(0, len(missing), _BATCH):
+            part = missing[start : start + _BATCH]
+            keyed = [(slot, [(_key(scope.model, view), view) for view in chunk.views()]) for slot, chunk in part]
+            wanted = dict(pair for _, views in keyed for pair in views)
+            known = await asyncio.to_thread(self._store.vectors, list(wanted))
+            absent = {key: text for key, text in wanted.items() if key not in known}
+            if absent:
+                priority = Priority.BACKGROUND if progress is not None else Priority.ACTION
+                answers = await self._engine.embed(list(absent.values()), model=scope.model, priority=priority)
+                made = await asyncio.to_thread(_arrays, dict(zip(absent, answers, strict=True)))
+                await asyncio.to_thread(self._store.put_vectors, made)
+                known |= made
+            await asyncio.to_thread(index.set_vectors, {s: [known[key] for key, _ in views] for s, views in keyed})
+            if progress is not None:
+                progress.report(f"{start + len(part):,} of {len(missing):,} pieces", (start + len(part)) / len(missing))
+
+    def _prune(self, index: Index) -> None:
+        assert self._store is not None
+        keys = {_key(self._model, view) for chunk in index.chunks() for view in chunk.views()}
+        if self._store.vector_count() > _PRUNED * len(keys) + _BATCH:
+            self._store.keep_vectors(keys)
+
+
+def _read_store(editor: Editor, model: str) -> tuple[Index, Store]:
+    index, store = Index(), Store(editor.cache_folder())
+    views: dict[int, list[bytes]] = {}
+    for uri, digest, found in store.files():
+        for slot, chunk in zip(index.put(uri, digest, found), found, strict=True):
+            views[slot] = [_key(model, view) for view in chunk.views()]
+    vectors = store.vectors([key for keys in views.values() for key in keys])
+    whole = {slot: keys for slot, keys in views.items() if all(key in vectors for key in keys)}
+    index.set_vectors({slot: [vectors[key] for key in keys] for slot, keys in whole.items()})
+    return index, store
+
+
+def _update(index: Index, store: Store | None, snapshot: Snapshot) -> bool:
+    digest = hashlib.blake2b(
+        f"{snapshot.language}\0{snapshot.text}".encode("utf-8", "replace"), digest_size=16
+    ).digest()
+    if index.digest(snapshot.uri) == digest:
+        return False
+    found = chunks(snapshot)
+    index.put(snapshot.uri, digest, found)
+    if store is not None:
+        store.put_file(snapshot.uri, digest, found)
+    return True
+
+
+def _key(model: str, view: str) -> bytes:
+    return hashlib.blake2b(f"{model}\0{view}".encode("utf-8", "replace"), digest_size=16).digest()
+
+
+def _array(vector: list[float]) -> NDArray[np.float32]:
+    import numpy as np
+
+    return np.array(vector, np.float32)
+
+
+def _arrays(vectors: dict[bytes, list[float]]) -> dict[bytes, NDArray[np.float32]]:
+    return {key: _array(vector) for key, vector in vectors.items()}

@@ -1,0 +1,329 @@
+"""Search by meaning: words, pieces, the index against a plain computation, the disk, and what the user sees."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import Counter
+from collections.abc import AsyncGenerator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.unit.plugins.conftest import FakeEditor
+
+from inkling.api import InklingError, Position, Priority, Range, Snapshot, Symbol
+from inkling.engine.fake import FakeEngine
+from inkling_plugins.search.bm25 import Bm25
+from inkling_plugins.search.chunks import Chunk, chunks
+from inkling_plugins.search.index import Index
+from inkling_plugins.search.plugin import Search
+from inkling_plugins.search.store import FILE, Store
+from inkling_plugins.search.words import split_identifier, stem, terms
+
+FILES = {
+    "care.py": '"""All about looking after pets and other animals."""\n\n\n'
+    'def feed_cat(bowl):\n    """Give food to a cat."""\n\n\n'
+    'class Kennel:\n    def add_dog(self, dog):\n        """House one more dog."""\n',
+    "notes.md": "# Garden\n\nTomatoes need sun.\n\n## Water\n\nEvery evening.\n",
+}
+SAME = {stem(word): stem(other) for word, other in
+        {"feline": "cat", "nourish": "food", "puppy": "dog", "vegetable": "tomatoes"}.items()}  # fmt: skip
+HERE = Range(Position(0, 0), Position(0, 1))
+
+
+class Meaning(FakeEngine):
+    """Embeds a text as its words, where some mean the same."""
+
+    async def embed(
+        self, texts: Sequence[str], *, model: str, priority: Priority = Priority.BACKGROUND
+    ) -> list[list[float]]:
+        await super().embed(texts, model=model, priority=priority)
+        return [self.vector(text) for text in texts]
+
+    def vector(self, text: str) -> list[float]:
+        found = np.zeros(64)
+        for term in terms(text):
+            found[sum(map(ord, SAME.get(term, term))) % 64] += 1
+        return (found / (np.linalg.norm(found) or 1)).tolist()
+
+
+class Workspace(FakeEditor):
+    """An editor with files, which a test may change."""
+
+    def __init__(self, folder: Path, files: dict[str, str]) -> None:
+        super().__init__()
+        self.folder = folder
+        self.texts = dict(files)
+        self.shown: list[tuple[str, Range | None]] = []
+        self.choices: list[Sequence[str]] = []
+        self.pick: int | None = 0
+        self.walks = 0
+
+    def uri(self, name: str) -> str:
+        return (self.folder / name).as_uri()
+
+    def snapshot(self, name: str) -> Snapshot:
+        language = {"py": "python", "md": "markdown"}[name.rpartition(".")[2]]
+        return Snapshot.of(self.texts[name], uri=self.uri(name), language=language)
+
+    def workspace_folders(self) -> Sequence[Path]:
+        return (self.folder,)
+
+    async def files(self, skipped: Any = None) -> AsyncGenerator[Snapshot, None]:
+        self.walks += 1
+        for name in list(self.texts):
+            yield self.snapshot(name)
+
+    def cache_folder(self) -> Path:
+        return self.folder
+
+    async def choose(self, title: str, options: Sequence[str]) -> str | None:
+        self.choices.append(options)
+        return options[self.pick] if self.pick is not None else None
+
+    async def open_place(self, uri: str, range: Range | None = None) -> None:
+        self.shown.append((uri, range))
+
+
+@pytest.fixture
+async def search(started: Any, tmp_path: Path) -> Any:
+    async def make(files: dict[str, str] = FILES, engine: Any = None, **settings: Any) -> Any:
+        plugin = await started(Search, engine or Meaning(), **settings)
+        editor = Workspace(tmp_path, files)
+        documents = editor.open
+        editor.documents = lambda: documents  # type: ignore[method-assign]
+        editor.open = editor.open_place  # type: ignore[assignment]
+        plugin.open_documents = documents
+        plugin.editor = editor
+        await plugin.start()
+        return plugin
+
+    return make
+
+
+async def ask(plugin: Any, query: str) -> list[str]:
+    return [item.name if isinstance(item, Symbol) else item.reason async for item in plugin.symbols(query)]
+
+
+# -- parts
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("readHTTPLine", "read http line readhttpline"),
+        ("the copies were copied, copying", "copy copy copy"),
+        ("snake_case v2", "snake case v2"),
+        ("stopping stopped stop", "stop stop stop"),
+        ("boxes classes glass", "box class glass"),
+    ],
+)
+def test_terms(text: str, expected: str) -> None:
+    assert list(terms(text)) == [stem(word) for word in expected.split()]
+
+
+def test_split_identifier() -> None:
+    assert split_identifier("HTTPServer.do_get") == "HTTP Server do get"
+
+
+@given(st.lists(st.text("abcd ", max_size=12), max_size=12), st.text("abcd ", max_size=6), st.sets(st.integers(0, 11)))
+def test_bm25_is_what_its_formula_says(texts: list[str], question: str, gone: set[int]) -> None:
+    bm25 = Bm25()
+    for text in texts:
+        bm25.add(text.split())
+    for slot in gone & set(range(len(texts))):
+        bm25.remove(slot)
+    scores = bm25.scores(question.split())
+    alive = len(texts) - len(gone & set(range(len(texts))))
+    average = max(1.0, sum(len(t.split()) for i, t in enumerate(texts) if i not in gone) / max(1, alive))
+    for slot, text in enumerate(texts):
+        counts, expected = Counter(text.split()), 0.0
+        for term in set(question.split()):
+            holders = sum(term in other.split() for other in texts)
+            rarity = math.log1p((alive - holders + 0.5) / (holders + 0.5)) if holders < alive else 0.01
+            frequency = counts[term]
+            length = len(text.split()) / average
+            expected += rarity * frequency * 2.2 / (frequency + 1.2 * (0.25 + 0.75 * length)) if frequency else 0.0
+        assert scores[slot] == pytest.approx(expected if alive else 0.0, rel=1e-4)
+
+
+def test_pieces_of_code_and_prose() -> None:
+    code = Snapshot.of(FILES["care.py"], uri="file:///w/care.py", language="python")
+    assert [(c.kind, c.container, c.name, c.text[:8]) for c in chunks(code)] == [
+        ("file", "", "care.py", "All abou"),
+        ("function", "care", "feed_cat", "Give foo"),
+        ("class", "care", "Kennel", ""),
+        ("method", "care.Kennel", "add_dog", "House on"),
+    ]
+    prose = Snapshot.of(FILES["notes.md"], uri="file:///w/notes.md", language="markdown")
+    assert [(c.container, c.name, c.text) for c in chunks(prose)] == [
+        ("notes.md", "Garden", "Tomatoes need sun."),
+        ("notes.md › Garden", "Water", "Every evening."),
+    ]
+    long = Snapshot.of("\n\n".join(f"Paragraph {n} " + "word " * 60 for n in range(6)), uri="file:///w/a.txt")
+    assert [c.range.start.line for c in chunks(long)] == [0, 4, 8]
+
+
+def test_index_keeps_what_is_there_when_files_come_and_go() -> None:
+    index, engine = Index(), Meaning()
+
+    def put(number: int) -> None:
+        piece = Chunk(f"thing{number}", "", "function", HERE, (), f"about number{number} and all")
+        for slot in index.put(f"file:///{number % 50}", str(number).encode(), [piece] * 30):
+            index.set_vectors({slot: [np.array(engine.vector(view), np.float32) for view in piece.views()]})
+
+    for number in range(400):  # 12,000 slots, of which 1,500 are alive: compacted on the way
+        put(number)
+        if number % 100 == 99:
+            best = index.search(f"number{number}", np.array(engine.vector(f"number{number}"), np.float32), 30)
+            assert {hit.chunk.name for hit in best} == {f"thing{number}"} and len(best) == 30
+    assert len(index) == index.embedded == 1500
+    index.remove([f"file:///{number}" for number in range(49)])
+    assert {hit.chunk.name for hit in index.search("all", None, 99)} == {"thing399"}
+
+
+def test_store_gives_back_what_it_took_and_survives_damage(tmp_path: Path) -> None:
+    piece = Chunk("naïve", "a › b", "method", Range(Position(1, 2), Position(3, 4)), ("x",), "text")
+    store = Store(tmp_path)
+    store.put_file("file:///a", b"1", [piece])
+    store.put_vectors({b"k": np.array([0.5, -0.25], np.float32), b"l": np.array([1, 0], np.float32)})
+    store.keep_vectors([b"k"])
+    store.close()
+    store = Store(tmp_path)
+    assert list(store.files()) == [("file:///a", b"1", [piece])]
+    assert store.vectors([b"k", b"l", b"m"])[b"k"].tolist() == [0.5, -0.25] and store.vector_count() == 1
+    store.close()
+    for name in tmp_path.iterdir():
+        name.write_bytes(b"this is no database at all, whatever it is called" * 100)
+    store = Store(tmp_path)
+    assert list(store.files()) == []
+    store.close()
+    assert (tmp_path / FILE).stat().st_mode & 0o077 == 0
+
+
+# -- the plugin
+
+
+async def test_questions_find_what_means_the_same(search: Any) -> None:
+    plugin = await search()
+    assert (await ask(plugin, "? nourish a feline"))[0] == "feed_cat"
+    assert (await ask(plugin, "? puppy"))[0] == "add_dog"
+    assert (await ask(plugin, "?vegetable"))[0] == "Garden"
+    assert await ask(plugin, "feed_cat") == await ask(plugin, "?") == []
+    assert plugin.editor.walks == 1 and plugin.editor.titles == ["Reading the workspace for search"]
+
+
+async def test_every_query_is_a_question_without_a_prefix(search: Any) -> None:
+    assert (await ask(await search(prefix=""), "puppy"))[0] == "add_dog"
+
+
+async def test_nothing_is_read_or_computed_before_the_first_question(search: Any, tmp_path: Path) -> None:
+    plugin = await search(enabled=False)
+    assert await ask(plugin, "? cat") == ["disabled"]
+    with pytest.raises(InklingError, match="Search is off"):
+        await plugin.find(None, None, question="cat")
+    assert plugin.editor.walks == 0 and plugin.engine.calls == [] and not list(tmp_path.iterdir())
+
+
+async def test_a_second_session_computes_nothing_but_the_question(search: Any) -> None:
+    first = await search()
+    await ask(first, "? cat")
+    plugin = await search()
+    assert (await ask(plugin, "? nourish a feline"))[0] == "feed_cat"
+    assert [call.arguments["texts"] for call in plugin.engine.calls] == [("nourish a feline",)]
+
+
+async def test_what_is_typed_is_found_and_costs_one_piece(search: Any) -> None:
+    plugin = await search()
+    await ask(plugin, "? cat")
+    before = len(plugin.engine.calls)
+    plugin.editor.texts["care.py"] += '\n\ndef walk_puppy():\n    """Take the puppy out."""\n'
+    plugin.open_documents.append(plugin.editor.snapshot("care.py"))
+    assert "walk_puppy" in (await ask(plugin, "? puppy walk out"))[:2]
+    assert [len(call.arguments["texts"]) for call in plugin.engine.calls[before:]] == [1, 1]
+
+
+async def test_files_that_are_gone_or_excluded_are_not_found(search: Any) -> None:
+    plugin = await search(exclude=("*.md",), refresh_seconds=1.0)
+    assert "Garden" not in await ask(plugin, "? vegetable garden")
+    del plugin.editor.texts["care.py"]
+    plugin.editor.texts["more.py"] = '"""An ordinary file, to have something."""\ndef other(): pass\n'
+    await plugin.make(None, None)
+    assert "feed_cat" not in await ask(plugin, "? feed cat")
+
+
+async def test_another_model_means_other_vectors(search: Any) -> None:
+    plugin = await search()
+    await ask(plugin, "? cat")
+    plugin.settings = Search.Settings(model="other")
+    await ask(plugin, "? cat")
+    await plugin.make(None, None)
+    assert {call.arguments["model"] for call in plugin.engine.calls[-2:]} == {"other"}
+    assert plugin._indexer.index.embedded == len(plugin._indexer.index)
+
+
+async def test_without_the_model_the_words_are_searched_and_the_reason_told(search: Any) -> None:
+    engine = Meaning(faults={"embed": InklingError("model-not-found", "It is not there.", "Install it.")})
+    plugin = await search(engine=engine)
+    assert await ask(plugin, "? food for a cat") == ["feed_cat", "model-not-found"]
+    assert "feed_cat" in await plugin.find(None, None, question="food")
+
+
+async def test_a_cancelled_reading_stays_cancelled_until_asked_for(search: Any) -> None:
+    plugin = await search(engine=Meaning(delay_s=0.2))
+    waiting = asyncio.create_task(ask(plugin, "? cat"))
+    await asyncio.sleep(0.25)
+    plugin._indexer._walking.cancel()
+    assert (await waiting)[-1] == "index-cancelled"
+    assert (await ask(plugin, "? cat"))[-1] == "index-cancelled" and plugin.editor.walks == 1
+    assert await plugin.make(None, None) == "6 pieces of 2 files are indexed."
+    assert (await ask(plugin, "? feline"))[0] == "feed_cat"
+
+
+async def test_a_cancelled_request_does_not_cancel_the_reading(search: Any) -> None:
+    plugin = await search(engine=Meaning(delay_s=0.1))
+    waiting = asyncio.create_task(ask(plugin, "? cat"))
+    await asyncio.sleep(0.2)
+    waiting.cancel()
+    assert (await ask(plugin, "? nourish feline"))[0] == "feed_cat" and plugin.editor.walks == 1
+
+
+async def test_too_many_pieces_are_told(search: Any) -> None:
+    many = {f"f{n}.py": "".join(f"def f{n}_{m}(): pass\n" for m in range(60)) for n in range(4)}
+    plugin = await search(many, max_chunks=100)
+    assert (await ask(plugin, "? f1"))[-1] == "too-large"
+
+
+async def test_the_command_goes_to_the_chosen_place(search: Any) -> None:
+    plugin = await search()
+    listed = await plugin.find(None, None, question="nourish a feline")
+    assert listed.startswith("care.feed_cat  care.py:4")
+    assert plugin.editor.shown == [(plugin.editor.uri("care.py"), Range(Position(3, 0), Position(4, 29)))]
+    plugin.editor.pick = None
+    await plugin.find(None, None, question="dog")
+    assert len(plugin.editor.shown) == 1
+    with pytest.raises(InklingError, match="nothing to search for"):
+        await plugin.find(None, None, question=" ")
+
+
+async def test_similar_to_the_selection_is_not_the_selection_itself(search: Any) -> None:
+    plugin = await search()
+    plugin.editor.texts["vet.py"] = (
+        '"""What the doctor of animals does for a cat."""\n\ndef feed():\n    """Give food to a cat."""\n'
+    )
+    snapshot = plugin.editor.snapshot("care.py")
+    listed = await plugin.similar(snapshot, Range(Position(3, 0), Position(4, 29)))
+    assert listed.splitlines()[0].startswith("vet.feed") and "feed_cat" not in listed
+    with pytest.raises(InklingError, match="no text at the cursor"):
+        await plugin.similar(snapshot, Range(Position(1, 0), Position(1, 0)))
+
+
+async def test_an_empty_workspace_says_so(search: Any) -> None:
+    plugin = await search({})
+    assert await ask(plugin, "? cat") == ["no-match"]
+    with pytest.raises(InklingError, match="no text to search"):
+        await plugin.find(None, None, question="cat")
