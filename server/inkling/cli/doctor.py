@@ -16,10 +16,13 @@ import sys
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from inkling import __version__
 from inkling.errors import InklingError
+
+if TYPE_CHECKING:
+    from inkling.engine.settings import EngineSettings
 
 PACKAGES = ("pygls", "lsprotocol", "tokenizers", "torch", "transformers", "bitsandbytes", "safetensors", "httpx2")
 TORCH_PROBE = """
@@ -50,7 +53,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the findings; 1 when something is broken."""
-    findings = [*_versions(), *_devices(), *_settings(), *_plugins(), *_models(), *_engine()]
+    findings = [*_versions(), *_devices(), *_settings(), *_plugins(), *_models(), *_engine(), *_remotes()]
     if args.json:
         print(json.dumps({"inkling": __version__, "findings": [asdict(finding) for finding in findings]}, indent=1))
     else:
@@ -111,7 +114,7 @@ def _devices() -> list[Finding]:
 
 def _settings() -> list[Finding]:
     """The user's and this folder's settings as the server takes them, and whether the models they name are here."""
-    from inkling.engine.settings import EngineSettings
+    from inkling.engine.settings import EngineSettings, engine_problems
     from inkling.settings import Problem, ServerSettings, installed_plugins, load_for, user_file, workspace_files
 
     path, here = user_file(), Path.cwd()
@@ -120,21 +123,25 @@ def _settings() -> list[Finding]:
     loaded = load_for(here)
     tables: dict[str, type] = {"server": ServerSettings, "engine": EngineSettings, **installed_plugins()}
     problems = [*loaded.problems, *loaded.unknown_tables(tables)]
+    engine_settings = loaded.build("engine", EngineSettings)[0]
     for name, settings_class in tables.items():
         built: tuple[Any, list[Problem]] = loaded.build(name, settings_class)
         problems += built[1]
         model = getattr(built[0], "model", "")
         if model:
-            found.append(_model(f"{name}.model", model))
+            found.append(_model(f"{name}.model", model, elsewhere=bool(engine_settings.remotes)))
+    problems += [Problem("bad-value", key, "", words) for key, words in engine_problems(engine_settings)]
     return found + [Finding("settings", problem.key, "broken", str(problem)) for problem in dict.fromkeys(problems)]
 
 
-def _model(key: str, model: str) -> Finding:
+def _model(key: str, model: str, *, elsewhere: bool) -> Finding:
     from inkling.engine.models.catalog import resolve
 
     try:
         resolve(model, root=Path.cwd())
     except InklingError as error:
+        if elsewhere and error.reason == "model-not-found":
+            return Finding("settings", key, "off", f"{model} is not on this machine; a remote engine may have it")
         return Finding("settings", key, "broken", error.message, error.hint)
     return Finding("settings", key, "ok", model)
 
@@ -170,14 +177,26 @@ def _models() -> list[Finding]:
     return found
 
 
+def _engine_settings() -> EngineSettings:
+    from inkling.engine.settings import EngineSettings
+    from inkling.settings import load_for
+
+    return load_for(Path.cwd()).build("engine", EngineSettings)[0]
+
+
+def _remotes() -> list[Finding]:
+    from inkling.cli.doctor_remotes import findings
+
+    return [Finding("remote engines", *found) for found in findings(_engine_settings())]
+
+
 def _engine() -> list[Finding]:
     import asyncio
 
-    from inkling.engine.client import connect
-    from inkling.engine.settings import EngineSettings
+    from inkling.engine.client import EngineClient
 
     async def ask() -> Any:
-        engine = connect(EngineSettings())
+        engine = EngineClient(_engine_settings())
         try:
             return await engine.status()
         finally:

@@ -86,6 +86,11 @@ class Remote:
         return Checked(self.kind, self._models, 1000 * (time.perf_counter() - began))
 
     @property
+    def error(self) -> InklingError | None:
+        """Why it cannot be used, as of the last call; None when it can."""
+        return self._last_error
+
+    @property
     def kind(self) -> str:
         """Its format, as far as it is known."""
         return self._engine.kind if self._engine is not None else self.settings.kind

@@ -212,10 +212,16 @@ class Router:
         return await self._call(task, lambda engine: engine.load(model, task, quantization=quantization))
 
     async def status(self) -> EngineStatus:
-        """This machine's engine and `extra["remotes"]`. Raises `engine-down` when it is used and does not run."""
+        """This machine's engine and `extra["remotes"]`. Raises `engine-down` when it is used and does not run.
+
+        Where nothing runs here, it raises a remote's error when none of them answers.
+        """
         if self._uses_local:
             status = await self._local.status()
         else:
+            errors = [remote.error for remote in self._remotes.values()]
+            if errors and errors[0] is not None and all(errors):
+                raise errors[0]
             status = EngineStatus(__version__, 0, "remote")
         return replace(status, extra={**status.extra, "remotes": self.remotes()})
 
