@@ -24,10 +24,10 @@ soak: $(READY)  ## minutes of faults: make soak ARGS="--minutes 10"
 	@$(PY) -m bench.soak $(ARGS)
 
 cluster-test: $(CLUSTER)/.ready  ## the engine under Ray Serve: faults, drain, two nodes; in a network of its own
-	@tests/cluster/alone.sh $(CLUSTER)/bin/python -m pytest -q -p no:cacheprovider -W default tests/cluster $(ARGS)
+	@tests/cluster/alone.sh $(CLUSTER)/bin/python -m pytest -q -p no:cacheprovider -W default tests/cluster tests/unit/test_deploy.py $(ARGS)
 
 bench-cluster: $(CLUSTER)/.ready  ## a cluster's figures, and the capacity table from them
-	@tests/cluster/alone.sh $(CLUSTER)/bin/python -m bench.cluster $(ARGS)
+	@tests/cluster/alone.sh $(CLUSTER)/bin/python -m bench cluster $(ARGS)
 
 vsix:  ## the VS Code extension
 	@cd client-vscode && npm ci --no-fund --no-audit && npm run package

@@ -115,6 +115,25 @@ def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
     return {name for name, value in after.items() if before.get(name) != value}
 
 
+async def test_the_head_is_lost(tmp_path: Path) -> None:
+    """Nothing is left that could answer: every request ends all the same, `up` says so, and starts again."""
+    async with running(tmp_path, {"min_gateways": 1, "models": MODELS}) as pool, pool.client() as http:
+        load = Load(http, 2, retry=True)
+        await asyncio.sleep(2)
+        pool.processes("gcs_server")[0].kill()
+        assert pool.up is not None
+        status = await asyncio.to_thread(pool.up.wait, 150)
+        outcome = await load.stop()
+        print(f"head killed: up left with {status}; {outcome}")
+        assert status != 0
+        assert "cut short silently" not in outcome.streams
+        assert "wrong" not in outcome.unary
+        pool.stop()
+        pool.start_here()
+        await pool.until_ready()
+        await complete(http, "a document")
+
+
 async def test_a_node_is_lost(tmp_path: Path) -> None:
     """Two machines' worth of networks; all of one is killed."""
     async with running(tmp_path, {"min_gateways": 2, "models": MODELS}, nodes=2) as pool, pool.client() as http:

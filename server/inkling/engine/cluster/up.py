@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import signal
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from http import HTTPStatus
 from typing import Any
 
 from inkling.engine.cluster.options import APPLICATION, ENVIRONMENT
@@ -14,10 +16,15 @@ from inkling.engine.cluster.settings import ClusterSettings
 from inkling.engine.cluster.tokens import read_tokens
 from inkling.errors import InklingError
 
+_PROBE_S = 3.0
+_FAILURES = 8
+
 
 def prepare(settings: ClusterSettings) -> None:
     """Before ray is imported: it reads its environment then."""
     os.environ.update(ENVIRONMENT)
+    # HAProxy learns at once that a gateway leaves, so a gateway need not linger for slower load balancers.
+    os.environ.setdefault("RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S", "5")
     os.environ["RAY_SERVE_ENABLE_HA_PROXY"] = str(int(settings.haproxy))
 
 
@@ -74,10 +81,32 @@ def up(settings: ClusterSettings, *, address: str = "", detach: bool = False, sa
         say(f"serving on http://{settings.host}:{settings.port} {guarded}")
         if detach and address:
             return
-        stop.wait()
+        _watch(stop, settings)
         say("draining …")
         serve.delete(APPLICATION)
         serve.shutdown()
     finally:
         with suppress(Exception):
             ray.shutdown()
+
+
+def _watch(stop: threading.Event, settings: ClusterSettings) -> None:
+    """Until a signal. Raises `InklingError("cluster-lost")` when nothing answers any more.
+
+    Whoever started this process, systemd or a container's restart policy, then starts it again.
+    """
+    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::", "localhost") else settings.host  # noqa: S104
+    failures = 0
+    while not stop.wait(_PROBE_S):
+        connection = http.client.HTTPConnection(host, settings.port, timeout=_PROBE_S)
+        try:
+            connection.request("GET", "/health")
+            failures = 0 if connection.getresponse().status == HTTPStatus.OK else failures + 1
+        except (OSError, http.client.HTTPException):
+            failures += 1
+        finally:
+            connection.close()
+        if failures >= _FAILURES:
+            raise InklingError(
+                "cluster-lost", "The cluster does not answer any more.", "See `ray status` and its logs."
+            )
