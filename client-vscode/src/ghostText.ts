@@ -1,6 +1,11 @@
 /**
  * Ghost text that grows. VS Code asks once and takes one answer, so the first partial result becomes the answer, and each
  * later one is kept and the editor asked to come again, which is answered from here without a request.
+ *
+ * Coming again has a catch. VS Code does not ask a second time for the same version, place and *set of providers*; and
+ * what an explicit request brings, it puts behind the suggestion that shows. So each growth is offered by a provider that
+ * is new to the editor, and asked for as an automatic request, whose answer takes the place of what shows, in one step.
+ * An older editor that knows no arguments to the trigger shows one growth; the rest comes when the user types on.
  */
 
 import * as vscode from "vscode";
@@ -9,6 +14,9 @@ import { InlineCompletionItem, InlineCompletionList, InlineCompletionRequest, La
 type Result = InlineCompletionItem[] | InlineCompletionList | null;
 
 const PARTIAL = new ProgressType<Result>();
+/** The time between two growths on the screen; what comes faster is shown together. */
+const FRAME_MS = 100;
+const TRIGGER = { explicit: false, providerId: "inkling.inkling:*" };
 let tokens = 0;
 
 interface Growing {
@@ -23,6 +31,8 @@ interface Growing {
 export class GhostText implements vscode.Disposable, Pick<Middleware, "provideInlineCompletionItems"> {
   private growing: Growing | undefined;
   private readonly hide: vscode.Disposable;
+  private offered: vscode.Disposable | undefined;
+  private nextFrame: NodeJS.Timeout | undefined;
 
   constructor(private readonly client: () => LanguageClient) {
     this.hide = vscode.commands.registerCommand("inkling.hideSuggestion", () => {
@@ -34,14 +44,16 @@ export class GhostText implements vscode.Disposable, Pick<Middleware, "provideIn
 
   dispose(): void {
     this.hide.dispose();
+    this.forgetOffer();
   }
 
   readonly provideInlineCompletionItems: Middleware["provideInlineCompletionItems"] = async (document, position, context, token) => {
-    const known = this.growing;
-    if (known?.document === document && known.version === document.version && known.position.isEqual(position) && known.latest) {
-      return this.convert(known.latest);
+    const known = this.grown(document, position);
+    if (known) {
+      return this.convert(known);
     }
-    known?.stop.cancel();
+    this.growing?.stop.cancel();
+    this.forgetOffer();
     const stop = new vscode.CancellationTokenSource();
     const mine: Growing = { document, version: document.version, position, latest: null, stop };
     this.growing = mine;
@@ -62,8 +74,8 @@ export class GhostText implements vscode.Disposable, Pick<Middleware, "provideIn
         mine.latest = result;
         if (!answered) {
           answer(result);
-        } else if (this.isWanted(mine)) {
-          void vscode.commands.executeCommand("editor.action.inlineSuggest.trigger");
+        } else {
+          this.offer(mine);
         }
       };
       const listening = client.onProgress(PARTIAL, partialResultToken, grow);
@@ -82,6 +94,36 @@ export class GhostText implements vscode.Disposable, Pick<Middleware, "provideIn
         });
     });
   };
+
+  private grown(document: vscode.TextDocument, position: vscode.Position): Result {
+    const known = this.growing;
+    const same = known?.document === document && known.version === document.version && known.position.isEqual(position);
+    return same ? known.latest : null;
+  }
+
+  /** Put what has grown in the place of what shows. */
+  private offer(growing: Growing): void {
+    this.nextFrame ??= setTimeout(() => {
+      this.nextFrame = undefined;
+      if (!this.isWanted(growing)) {
+        return;
+      }
+      const fresh = vscode.languages.registerInlineCompletionItemProvider(
+        { scheme: growing.document.uri.scheme },
+        { provideInlineCompletionItems: (document, position) => this.convert(this.grown(document, position)) },
+      );
+      this.offered?.dispose();
+      this.offered = fresh;
+      void vscode.commands.executeCommand("editor.action.inlineSuggest.trigger", TRIGGER);
+    }, FRAME_MS);
+  }
+
+  private forgetOffer(): void {
+    clearTimeout(this.nextFrame);
+    this.nextFrame = undefined;
+    this.offered?.dispose();
+    this.offered = undefined;
+  }
 
   /** Whether the user still is where the text grows, and has not sent it away. */
   private isWanted(growing: Growing): boolean {

@@ -11,7 +11,10 @@ import pytest
 from .code_server import CLIENT, MODULES, build, code_server, drive, need_code_server, server_settings
 from .conftest import SCRIPTED
 
-WORDS = ("first();", "\nsecond();", "\nthird();")
+WORDS = (
+    *("orders.sort();", "\nlet", "\tlast=orders.pop();", "\nprinter.feed(3);", "\nshelf.close();"),
+    *("\ndoor.lock();", "\nlight.off();"),
+)
 MODEL = f"fake?token_s=0.15&text={quote(' '.join(WORDS))}"
 """What client-vscode/test/features.ts expects as ghost text."""
 
