@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from inkling.api import InklingError
@@ -50,12 +50,3 @@ def load(path: Path) -> Baseline:
             "Write it anew with `inkling check --write-baseline`.",
         ) from None
     return Baseline(known)
-
-
-def dump(found: Mapping[str, Iterable[str]]) -> str:
-    """The file's text for fingerprints by path, in an order that makes small differences."""
-    files = {path: dict(sorted(Counter(prints).items())) for path, prints in sorted(found.items())}
-    return (
-        json.dumps({"version": VERSION, "files": {path: prints for path, prints in files.items() if prints}}, indent=1)
-        + "\n"
-    )

@@ -33,6 +33,17 @@ class Result:
     reasons: list[Nothing] = field(default_factory=list)
 
 
+def why_not(rule: Rule, snapshot: Snapshot) -> Nothing | None:
+    """Why a rule says nothing in this document whatever is in it."""
+    if not rule.enabled:
+        return Nothing("disabled", f"{rule.name}: enabled = false, in {rule.origin}.")
+    if rule.reads.globs and not matches(snapshot.uri, rule.reads.globs):
+        return Nothing("other-files", f"{rule.name}: `on` names other files.")
+    if not rule.reads.of(snapshot.language):
+        return Nothing("other-languages", f"{rule.name}: `on` names no text of {snapshot.language}.")
+    return None
+
+
 class Linter:
     """Rules on documents. `heard(uri)` is called when more is known of a document than was said."""
 
@@ -56,16 +67,6 @@ class Linter:
         for owner in [owner for owner in self._memos if owner[0] == uri]:
             del self._memos[owner]
         self.demanded = {owner for owner in self.demanded if owner[0] != uri}
-
-    def why_not(self, rule: Rule, snapshot: Snapshot) -> Nothing | None:
-        """Why a rule says nothing in this document whatever is in it."""
-        if not rule.enabled:
-            return Nothing("disabled", f"{rule.name}: enabled = false ({rule.origin}).")
-        if rule.reads.globs and not matches(snapshot.uri, rule.reads.globs):
-            return Nothing("other-files", f"{rule.name}: `on` names other files ({rule.origin}).")
-        if not rule.reads.of(snapshot.language):
-            return Nothing("other-languages", f"{rule.name}: `on` names no text of {snapshot.language}.")
-        return None
 
     async def places(self, snapshot: Snapshot, rule: Rule) -> list[Range]:
         """Where the rule's texts are. Raises InklingError `bad-query`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -39,7 +40,8 @@ from inkling_plugins.rules.baseline import Baseline, fingerprint, load
 from inkling_plugins.rules.feedback import note
 from inkling_plugins.rules.fixes import is_key, redactions
 from inkling_plugins.rules.judge import Finding
-from inkling_plugins.rules.linter import Linter, Result
+from inkling_plugins.rules.linter import Linter, Result, why_not
+from inkling_plugins.rules.listing import listing, markdown
 from inkling_plugins.rules.reader import Owner
 from inkling_plugins.rules.rule import READS, Rule
 from inkling_plugins.rules.runs import run
@@ -71,11 +73,13 @@ class Rules(Plugin):
         rule: tuple[Rule, ...] = field(default=(), metadata={"top_level": True, "merge": "name"})
         """Any task of any model on any text at any surface: see docs/rules.md for its keys."""
         baseline: str = ""
-        """A file of findings that are known and not shown; `--write-baseline` of the check command makes it."""
+        """A file of findings that are known and not shown, as `inkling check --write-baseline` makes it."""
         patience: float = field(default=1.0, metadata={"min": 0.0, "max": 60.0})
         """Seconds that a document's findings wait for all of its text; then they come piece by piece."""
         max_texts: int = field(default=50_000, metadata={"min": 1})
         """Documents with more texts to read for a rule are left alone."""
+        show_all: bool = False
+        """Show findings beyond a rule's `max_results` too, as `inkling check` does."""
         remember: bool = True
         """Keep what models said on disk, by hash and without any text, so that it outlives the editor."""
 
@@ -106,7 +110,7 @@ class Rules(Plugin):
             for reason in result.reasons:
                 yield reason
             findings = await self._fresh(snapshot, result.findings)
-            for diagnostic in present.diagnostics(snapshot, rule, findings):
+            for diagnostic in present.diagnostics(snapshot, rule, findings, self.settings.show_all):
                 yield diagnostic
 
     @hover
@@ -136,7 +140,7 @@ class Rules(Plugin):
                     yield reason
                 for finding in result.findings[: rule.max_results]:
                     yield present.lens(snapshot, finding)
-            elif self._linter.why_not(rule, snapshot) is None:
+            elif why_not(rule, snapshot) is None:
                 for place in (await self._linter.places(snapshot, rule))[: rule.max_results]:
                     yield CodeLens(place, rule.title or rule.name, "rules.run", {"rule": rule.name})
 
@@ -158,12 +162,12 @@ class Rules(Plugin):
         """Rules that are carried out by choice."""
         self._linter.look(snapshot.uri, range.start)
         for rule in self._rules("code-action"):
-            if self._linter.why_not(rule, snapshot) is None and not (rule.reads.selection_only and range.is_empty):
+            if why_not(rule, snapshot) is None and not (rule.reads.selection_only and range.is_empty):
                 kind = "refactor.rewrite" if rule.output != "show" else "refactor"
                 yield Action(rule.title or rule.name, kind, command="rules.run", arguments={"rule": rule.name})
         demands = [rule for rule in self._all() if rule.when == "demand" and rule.surface in _SURFACES]
         for rule in demands:
-            if self._linter.why_not(rule, snapshot) is None:
+            if why_not(rule, snapshot) is None:
                 yield Action(
                     f"Check for {rule.title or rule.name}", "source", command="rules.run", arguments={"rule": rule.name}
                 )
@@ -216,6 +220,17 @@ class Rules(Plugin):
         words = f"Noted in {path}. It stays on this machine; nothing is sent."
         await self.editor.show_message(words)
         return words
+
+    @command("rules.list", "Which rules are active here?")
+    async def list_rules(
+        self, snapshot: Snapshot | None, range: Range | None, *, as_json: bool = False, **_: Any
+    ) -> str:
+        """Show every rule, what it reads in this document, and why it says nothing."""
+        lines = await asyncio.to_thread(listing, self.settings.rule, snapshot)
+        if as_json:
+            return json.dumps([line.plain() for line in lines])
+        await self.editor.show_text("Rules", f"# Rules\n\n{markdown(lines)}")
+        return f"{sum(line.state == 'on' for line in lines)} of {len(lines)} rules are on here."
 
     @command("rules.silence", "Ignore a rule's label in this workspace")
     async def silence(
@@ -270,7 +285,7 @@ class Rules(Plugin):
         raise InklingError("no-rule", f'There is no rule "{name[:60]}".', "`inkling rules` lists those that there are.")
 
     async def _choose(self, snapshot: Snapshot) -> Rule:
-        fitting = [rule for rule in self._all() if self._linter.why_not(rule, snapshot) is None]
+        fitting = [rule for rule in self._all() if why_not(rule, snapshot) is None]
         if not fitting:
             raise InklingError("no-rule", "No rule is for this file.", "`inkling rules FILE` says why.")
         titles = {rule.title or rule.name: rule for rule in fitting}
@@ -280,7 +295,7 @@ class Rules(Plugin):
         return titles[chosen]
 
     async def _result(self, snapshot: Snapshot, rule: Rule) -> Result:
-        why = self._linter.why_not(rule, snapshot)
+        why = why_not(rule, snapshot)
         if why is not None:
             return Result(rule, reasons=[why] if why.reason == "disabled" else [])
         ask = True
@@ -376,5 +391,5 @@ def _is_saved(snapshot: Snapshot) -> bool:
     try:
         path = uri_path(snapshot.uri)
         return Path(path if os.name == "nt" else f"/{path}").read_bytes().decode("utf-8", "replace") == snapshot.text
-    except OSError:
-        return False
+    except OSError as error:
+        return isinstance(error, FileNotFoundError)

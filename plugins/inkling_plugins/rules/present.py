@@ -46,10 +46,12 @@ def severity(finding: Finding) -> Severity:
     return SEVERITIES[finding.rule.level(finding.mark.label)]
 
 
-def diagnostics(snapshot: Snapshot, rule: Rule, findings: Sequence[Finding]) -> Iterator[Diagnostic]:
+def diagnostics(
+    snapshot: Snapshot, rule: Rule, findings: Sequence[Finding], show_all: bool = False
+) -> Iterator[Diagnostic]:
     """The gravest first where there are more than may be shown, and then one line for the rest."""
     shown = list(findings)
-    if len(shown) > rule.max_results:
+    if len(shown) > rule.max_results and not show_all:
         shown.sort(key=lambda finding: (severity(finding), -finding.mark.score))
         shown = sorted(shown[: rule.max_results], key=lambda finding: finding.start)
     for finding in shown:

@@ -19,7 +19,7 @@ from inkling.api import Nothing, Severity, Snapshot
 from inkling.engine.protocol import EngineEvent
 from inkling.lsp import engine_link
 from inkling.lsp.client import Client
-from inkling.lsp.configuration import Configuration, Exclusion
+from inkling.lsp.configuration import Configuration
 from inkling.lsp.convert import Edge
 from inkling.lsp.diagnoser import Diagnoser
 from inkling.lsp.dispatch import MARGIN_S, Dispatch
@@ -41,6 +41,7 @@ from inkling.lsp.watch import Watch
 from inkling.lsp.wire import Deframer, Frame, Junk
 from inkling.lsp.workspace import Workspace
 from inkling.plugins import Entry, Host
+from inkling.settings.exclusion import Exclusion
 
 if TYPE_CHECKING:
     from inkling.api import Plugin

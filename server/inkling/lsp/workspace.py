@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import os
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -12,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from lsprotocol import types
 
-from inkling.api import InklingError, Nothing, Range, Snapshot
+from inkling.api import Nothing, Range, Snapshot
 from inkling.lsp.convert import raw_range
 from inkling.lsp.greeting import local_path
+from inkling.plugins.folders import cache_folder
 from inkling.text.encoding import Encoding
 from inkling.text.walk import Skipped, read, walk
 
@@ -72,24 +71,7 @@ class Workspace:
 
     def cache_folder(self, plugin: str) -> Path:
         """One folder per workspace and plugin. Raises InklingError when it cannot be made."""
-        import platformdirs
-
-        roots = "\0".join(str(path) for path in self._session.configuration.roots)
-        name = hashlib.blake2s(roots.encode("utf-8", "surrogateescape"), digest_size=12).hexdigest()
-        folder = Path(platformdirs.user_cache_dir("inkling", appauthor=False)) / "workspaces" / name / (plugin or "_")
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            for made in (folder.parent, folder):
-                if os.name == "posix" and made.stat().st_uid != os.getuid():
-                    raise PermissionError
-                made.chmod(0o700)
-        except OSError as error:
-            raise InklingError(
-                "no-cache",
-                f"The folder {folder} cannot be used: {type(error).__name__}.",
-                "Free some space, or set XDG_CACHE_HOME to a folder that you can write to.",
-            ) from error
-        return folder
+        return cache_folder(self._session.configuration.roots, plugin)
 
 
 def _take(walking: Iterator[Snapshot | Skipped]) -> list[Snapshot | Skipped]:

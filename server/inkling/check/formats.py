@@ -1,0 +1,81 @@
+"""Findings as text, JSON, and annotations that GitHub's workflow runner shows."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+
+from inkling.check.finding import LEVELS, Finding
+from inkling.check.sarif import sarif
+
+Format = Callable[[Sequence[Finding], int], str]
+_ANNOTATIONS = {"error": "error", "warning": "warning", "information": "notice", "hint": "notice"}
+
+
+def text(findings: Sequence[Finding], files: int) -> str:
+    """One line each, as compilers write them, and a summary."""
+    lines = [
+        f"{finding.path}:{finding.place[0]}:{finding.place[1]}: {finding.level}: "
+        f"{' '.join(finding.diagnostic.message.split())} [{finding.code}]"
+        for finding in findings
+    ]
+    counts = Counter(finding.level for finding in findings)
+    parts = [
+        f"{counts[level]:,} {level if level == 'information' else _many(counts[level], level)}"
+        for level in LEVELS
+        if counts[level]
+    ]
+    where = f"{files:,} {_many(files, 'file')}"
+    lines.append(f"{', '.join(parts)} in {where}." if parts else f"Nothing found in {where}.")
+    return "\n".join(lines) + "\n"
+
+
+def as_json(findings: Sequence[Finding], files: int) -> str:
+    """`{"version": 1, "files", "findings": […]}`; lines and columns from 1, in characters."""
+    items = []
+    for finding in findings:
+        line, column, end_line, end_column = finding.place
+        items.append(
+            {
+                "path": finding.path,
+                "line": line,
+                "column": column,
+                "end_line": end_line,
+                "end_column": end_column,
+                "level": finding.level,
+                "code": finding.code,
+                "message": finding.diagnostic.message,
+                "source": finding.plugin,
+                "href": finding.diagnostic.href,
+                "data": dict(finding.diagnostic.data),
+            }
+        )
+    return json.dumps({"version": 1, "files": files, "findings": items}, indent=1, ensure_ascii=False) + "\n"
+
+
+def github(findings: Sequence[Finding], files: int) -> str:
+    """Workflow commands, one a line."""
+    del files
+    lines = []
+    for finding in findings:
+        line, column, end_line, end_column = finding.place
+        fields = {"file": finding.path, "line": line, "col": column, "endLine": end_line, "endColumn": end_column}
+        shown = ",".join(f"{name}={_property(str(value))}" for name, value in {**fields, "title": finding.code}.items())
+        lines.append(f"::{_ANNOTATIONS[finding.level]} {shown}::{_data(finding.diagnostic.message)}\n")
+    return "".join(lines)
+
+
+def _data(value: str) -> str:
+    return value.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(value: str) -> str:
+    return _data(value).replace(":", "%3A").replace(",", "%2C")
+
+
+def _many(count: int, word: str) -> str:
+    return word if count == 1 else f"{word}s"
+
+
+FORMATS: Mapping[str, Format] = {"text": text, "json": as_json, "sarif": sarif, "github": github}

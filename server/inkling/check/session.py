@@ -1,0 +1,160 @@
+"""The plugins, settings and engine of one folder, asked about its files."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from inkling.api import Diagnostic, Nothing, Snapshot
+from inkling.check.editor import NoEditor
+from inkling.check.finding import Finding
+from inkling.engine.protocol import EngineConnection
+from inkling.engine.settings import EngineSettings
+from inkling.lsp.checks import check_diagnostic
+from inkling.lsp.handles import EngineHandle, LazyTokens
+from inkling.plugins import Entry, Host, Outcome
+from inkling.settings import Loaded, Problem, ServerSettings, load
+from inkling.settings.build import top_level
+from inkling.settings.exclusion import Exclusion, in_folders
+from inkling.text.uri import uri_path
+
+AT_ONCE = 32
+"""Files that are checked at the same time: their texts share the engine's batches."""
+LONG_S = 86_400.0
+NEWS_S = 30.0
+FINE = frozenset({"disabled", "language-off", "other-files", "other-languages"})
+"""Reasons for nothing that are as the user wants it."""
+
+
+@dataclass
+class Checked:
+    """What was found in one file, and why something could not be looked for."""
+
+    snapshot: Snapshot
+    path: str
+    findings: list[Finding] = field(default_factory=list)
+    failures: list[tuple[str, Nothing]] = field(default_factory=list)
+
+
+class Session:
+    """Made by `open_session`. `problems` are of the settings; `plugins` are asked."""
+
+    def __init__(self, root: Path, loaded: Loaded, engine: Callable[[EngineSettings], EngineConnection]) -> None:
+        self.root = root
+        self._loaded = loaded
+        server, _ = loaded.build("server", ServerSettings)
+        self.server = replace(server, exclude=in_folders(server.exclude, [root]))
+        self.hidden = Exclusion(self.server.hidden_files)
+        own = load([source for source in loaded.sources if source.kind != "workspace"])
+        self.engine = engine(own.build("engine", EngineSettings)[0])
+        self._tokens = LazyTokens()
+        self._editors: dict[str, NoEditor] = {}
+        self.broken: list[tuple[str, str]] = []
+        self.host = Host(self)
+        self.host.load(self._may_load)
+        self.problems = self._problems()
+        self.plugins: list[Entry] = []
+
+    def choose(self, names: Iterable[str]) -> None:
+        """Ask the plugins of these names; of none, those that some settings speak of, and all that are added."""
+        wanted = set(names)
+        for entry in self.host.entries:
+            if entry.ready and any(entry.of_kind("diagnostics")):
+                added = entry.distribution != "inkling-ls"
+                if entry.name in wanted or (not wanted and (added or self._configured(entry))):
+                    self.plugins.append(entry)
+
+    async def check(self, snapshot: Snapshot) -> Checked:
+        """Everything the plugins find in one file."""
+        checked = Checked(snapshot, self.relative(snapshot.uri))
+        for outcome in await asyncio.gather(*(self._ask(entry, snapshot) for entry in self.plugins)):
+            checked.findings += [Finding(checked.path, outcome.plugin, item, snapshot) for item in outcome.items]
+            checked.failures += [(outcome.plugin, reason) for reason in outcome.reasons if reason.reason not in FINE]
+        checked.findings.sort(key=lambda finding: (finding.place, finding.code))
+        return checked
+
+    async def _ask(self, entry: Entry, snapshot: Snapshot) -> Outcome[Diagnostic]:
+        news = self._editors[entry.name].news
+        (method,) = list(entry.of_kind("diagnostics"))[:1]
+        while True:
+            news.clear()
+            outcome = await self.host.call(entry, method, (snapshot,), check_diagnostic, timeout_s=LONG_S)
+            if not any(reason.reason == "still-reading" for reason in outcome.reasons):
+                return outcome
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(news.wait(), NEWS_S)
+
+    def relative(self, uri: str) -> str:
+        """A path below the folder, with slashes."""
+        return uri_path(uri).removeprefix(uri_path(self.root.as_uri()).rstrip("/") + "/")
+
+    def _may_load(self, name: str) -> str:
+        if name in self.server.disabled_plugins:
+            return "Switched off by the setting server.disabled_plugins."
+        if not any(fnmatchcase(name, pattern) for pattern in self.server.enabled_plugins):
+            return "Not among the setting server.enabled_plugins."
+        return ""
+
+    def _configured(self, entry: Entry) -> bool:
+        names = {entry.name, *top_level(type(entry.plugin).Settings if entry.plugin else None)}
+        # what the command itself sets (a source without a file) does not count
+        return any(names & set(source.data) for source in self._loaded.sources if source.where)
+
+    def _problems(self) -> list[Problem]:
+        tables: dict[str, type | None] = {"server": ServerSettings, "engine": EngineSettings}
+        tables |= {entry.name: type(entry.plugin).Settings if entry.plugin else None for entry in self.host.entries}
+        found = [*self._loaded.problems, *self._loaded.unknown_tables(tables)]
+        for name, cls in tables.items():
+            if cls is not None:
+                found += self._loaded.build(name, cls)[1]
+        return list(dict.fromkeys(found))
+
+    # -- what the host tells (inkling.plugins.Listener)
+
+    def loaded(self, entry: Entry) -> None:
+        """Give a plugin its handles and settings."""
+        plugin = entry.plugin
+        assert plugin is not None
+        editor = NoEditor(self.root, entry.name, self.hidden, self.server.max_document_size)
+        self._editors[entry.name] = editor
+        plugin.engine, plugin.editor, plugin.tokens = EngineHandle(lambda: self.engine), editor, self._tokens
+        plugin.settings = self._loaded.build(entry.name, type(plugin).Settings)[0]
+
+    def failed(self, entry: Entry, kind: str, failure: str, error: BaseException | None) -> None:
+        """Told in the outcome's reasons."""
+
+    def disabled(self, entry: Entry) -> None:
+        """A plugin that does not work."""
+        self.broken.append((entry.name, entry.detail))
+
+
+@contextlib.asynccontextmanager
+async def open_session(
+    root: Path, loaded: Loaded, engine: Callable[[EngineSettings], EngineConnection]
+) -> AsyncGenerator[Session, None]:
+    """A session that holds the engine as long as it is open."""
+    session = Session(root, loaded, engine)
+    lease = asyncio.create_task(_hold(session.engine))
+    try:
+        yield session
+    finally:
+        await session.host.stop(10.0)
+        lease.cancel()
+        await asyncio.gather(lease, return_exceptions=True)
+        await session.engine.close()
+
+
+async def _hold(engine: EngineConnection) -> None:
+    async with contextlib.aclosing(engine.events()) as events:
+        async for _ in events:
+            pass
+
+
+def overrides(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What checking needs of the bundled plugins: all findings, once all of a file is read."""
+    return {"rules": {"show_all": True, "patience": 60.0, **values}}

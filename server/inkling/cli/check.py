@@ -1,0 +1,222 @@
+"""`inkling check PATH…`: what the plugins would mark in an editor, for a terminal, a commit hook or a CI job.
+
+Exit status: 0, nothing at or above `--fail-on`; 1, something; 2, it could not be checked (settings, a model, a file).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import aclosing
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from inkling.errors import InklingError
+
+if TYPE_CHECKING:
+    from inkling.api import Snapshot
+    from inkling.check.finding import Finding
+    from inkling.check.session import Checked, Session
+    from inkling.engine.protocol import EngineConnection
+    from inkling.engine.settings import EngineSettings
+    from inkling.settings import Loaded
+    from inkling.text.walk import Skipped
+
+FORMATS = ("text", "json", "sarif", "github")
+LEVELS = ("error", "warning", "information", "hint", "never")
+
+
+def add_parser(subparsers: Any) -> None:
+    """Describe the arguments."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "check",
+        help="run rules on files",
+        description="Exit status: 0 nothing found at or above --fail-on, 1 something found, 2 it could not be checked.",
+    )
+    parser.add_argument(
+        "paths", nargs="*", default=["."], metavar="PATH", help="files and folders; - is standard input"
+    )
+    parser.add_argument(
+        "--format", choices=FORMATS, default="text", help="how findings are written (default: %(default)s)"
+    )
+    parser.add_argument("--output", type=Path, metavar="FILE", help="write them there and not to standard output")
+    parser.add_argument(
+        "--fail-on", choices=LEVELS, default="warning", help="status 1 from here (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--fix", action="store_true", help="carry out preferred fixes, such as redactions, in the files"
+    )
+    parser.add_argument(
+        "--baseline", type=Path, metavar="FILE", help="findings to leave out, in place of rules.baseline"
+    )
+    parser.add_argument(
+        "--write-baseline",
+        type=Path,
+        nargs="?",
+        const=Path("inkling-baseline.json"),
+        metavar="FILE",
+        help="write the findings as the baseline (default: %(const)s), and end with status 0",
+    )
+    parser.add_argument("--plugin", action="append", default=[], metavar="NAME", help="ask this plugin alone; repeat")
+    parser.add_argument("--exclude", action="append", default=[], metavar="GLOB", help="leave out files; repeat")
+    parser.add_argument("--stdin-filename", default="stdin.txt", metavar="NAME", help="what standard input is called")
+    parser.add_argument("--trust", action="store_true", help="take this folder's settings as your own: any model, say")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check; raises no InklingError: those are status 2."""
+    try:
+        return asyncio.run(check(args))
+    except InklingError as error:
+        print(f"inkling check: {error}", file=sys.stderr)
+        return 2
+
+
+def settings_of(args: argparse.Namespace, root: Path) -> Loaded:
+    """The user's and the folder's settings, and what the command itself sets."""
+    from inkling.check.session import overrides
+    from inkling.settings import Source, load, load_for
+
+    rules: dict[str, Any] = {}
+    if args.write_baseline is not None:
+        rules["baseline"] = ""
+    elif args.baseline is not None:
+        if not args.baseline.is_file():
+            raise InklingError("no-file", f"{args.baseline} is not there.", "Write one with --write-baseline.")
+        rules["baseline"] = str(args.baseline.absolute())
+    loaded = load_for(root, trusted=args.trust)
+    given = {**overrides(rules), "server": {"exclude": list(args.exclude)}}
+    return load([*loaded.sources, Source("client", given, "", trusted=True)], loaded.is_installed)
+
+
+async def check(args: argparse.Namespace, engine: Callable[[EngineSettings], EngineConnection] | None = None) -> int:
+    """The whole command. Raises InklingError when nothing can be checked."""
+    from inkling.check.files import find_root
+    from inkling.check.finding import LEVELS as severities
+    from inkling.check.formats import FORMATS as writers
+    from inkling.check.session import open_session
+    from inkling.engine.client import connect
+
+    root = find_root(Path.cwd())
+    failed = False
+    async with open_session(root, settings_of(args, root), engine or connect) as session:
+        session.choose(args.plugin)
+        for words in [*map(str, session.problems), *(f"{name}: {why}" for name, why in session.broken)]:
+            print(f"inkling check: {words}", file=sys.stderr)
+            failed = True
+        if not session.plugins:
+            raise InklingError(
+                "nothing-to-do",
+                "No rule and no plugin is set up here.",
+                "Add a [[rule]] to inkling.toml, or name a plugin: --plugin classify.",
+            )
+        findings: list[Finding] = []
+        count = made = 0
+        told: set[str] = set()
+        async with aclosing(_checked(args, session, _inputs(args, session, root))) as results:
+            async for checked, fixes in results:
+                findings += checked.findings
+                count, made = count + 1, made + fixes
+                for plugin, reason in checked.failures:
+                    failed = True
+                    words = f"{plugin}: {reason.detail or reason.reason}"
+                    words = f"{checked.path}: {words}" if reason.reason in ("too-large", "timed-out") else words
+                    if words not in told:
+                        told.add(words)
+                        print(f"inkling check: {words}", file=sys.stderr)
+    findings.sort(key=lambda finding: (finding.path, finding.place))
+    if args.write_baseline is not None:
+        return _write_baseline(args, root, findings, failed)
+    report = writers[args.format](findings, count)
+    if args.output is not None:
+        args.output.write_text(report, encoding="utf-8")
+    elif "-" in args.paths and args.fix:
+        sys.stderr.write(report)  # standard output has the fixed text
+    else:
+        sys.stdout.write(report)
+    if made:
+        print(f"inkling check: {made:,} fixed.", file=sys.stderr)
+    if failed:
+        return 2
+    worst = [finding for finding in findings if args.fail_on != "never"]
+    return int(any(finding.diagnostic.severity <= severities[args.fail_on] for finding in worst))
+
+
+def _write_baseline(args: argparse.Namespace, root: Path, findings: list[Finding], failed: bool) -> int:
+    from inkling.check.baseline import write
+
+    path = args.write_baseline if args.write_baseline.is_absolute() else root / args.write_baseline
+    if failed:
+        raise InklingError("incomplete", f"{path} was not written, since not all could be checked.", "See above.")
+    kept = write(path, findings)
+    name = path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+    print(f'{kept:,} findings in {path}. Editors honour it with [rules] baseline = "{name}".')
+    return 0
+
+
+def _inputs(args: argparse.Namespace, session: Session, root: Path) -> Iterator[Snapshot | Skipped]:
+    from inkling.check.files import documents, from_text
+
+    largest = session.server.max_document_size
+    if "-" in args.paths:
+        text = sys.stdin.buffer.read(4 * largest + 1).decode("utf-8", "replace")
+        if len(text) > largest:
+            raise InklingError("too-large", f"Standard input has over {largest:,} characters.", "Check a part of it.")
+        yield from_text(text, args.stdin_filename, root)
+    yield from documents([Path(path) for path in args.paths if path != "-"], session.hidden, largest)
+
+
+async def _checked(
+    args: argparse.Namespace, session: Session, inputs: Iterator[Snapshot | Skipped]
+) -> AsyncGenerator[tuple[Checked, int], None]:
+    """Every file's result and the number of fixes made, as they come; many at once, read on a thread."""
+    from inkling.check.session import AT_ONCE
+    from inkling.text.walk import Skipped
+
+    waiting: set[asyncio.Task[tuple[Checked, int]]] = set()
+    named = set(args.paths)
+    try:
+        while batch := await asyncio.to_thread(lambda: list(islice(inputs, AT_ONCE))):
+            for item in batch:
+                if isinstance(item, Skipped):
+                    if item.reason != "binary" or session.relative(item.uri) in named:
+                        print(f"inkling check: {session.relative(item.uri)}: {item.detail}", file=sys.stderr)
+                    continue
+                waiting.add(asyncio.create_task(_one(args, session, item)))
+            while len(waiting) >= AT_ONCE:
+                done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    yield task.result()
+        for result in asyncio.as_completed(waiting):
+            yield await result
+    finally:
+        for task in waiting:
+            task.cancel()
+
+
+async def _one(args: argparse.Namespace, session: Session, snapshot: Snapshot) -> tuple[Checked, int]:
+    from inkling.check.fix import fixed, replace_file
+    from inkling.text.snapshot import Snapshot as Document
+
+    checked = await session.check(snapshot)
+    if not args.fix:
+        return checked, 0
+    text, made = fixed(snapshot, checked.findings)
+    standard = "-" in args.paths
+    if standard:
+        sys.stdout.write(text)
+    if not made:
+        return checked, 0
+    if not standard:
+        await asyncio.to_thread(replace_file, _path(snapshot.uri), snapshot, text)
+    return await session.check(Document.of(text, uri=snapshot.uri, language=snapshot.language)), made
+
+
+def _path(uri: str) -> Path:
+    from urllib.parse import urlsplit
+    from urllib.request import url2pathname
+
+    return Path(url2pathname(urlsplit(uri).path))

@@ -1,0 +1,237 @@
+"""`inkling check` and `inkling rules` on a folder, with a scripted engine."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from inkling.api import Entity, InklingError, Label
+from inkling.cli import check as cli
+from inkling.cli import main
+from inkling.cli import rules as rules_cli
+from inkling.engine.fake import FakeEngine
+
+RULES = """
+[[rule]]
+name = "tone"
+labels = { hostile = "warning" }
+href = "https://example.org/tone"
+
+[[rule]]
+name = "leak"
+task = "token-classification"
+on = ["file"]
+severity = "error"
+message = "{label}: 100%, sure"
+"""
+
+
+def mail(text: str) -> Sequence[Entity]:
+    start = text.find("a@b.c")
+    return [Entity("email", 0.95, start, start + 5)] if start >= 0 else []
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("INKLING_CONFIG", str(tmp_path / "user.toml"))
+    root = tmp_path / "work"
+    (root / "docs").mkdir(parents=True)
+    (root / ".gitignore").write_text("build/\n")
+    (root / "build").mkdir()
+    (root / "build" / "out.md").write_text("A stupid plan here.\n")
+    (root / "inkling.toml").write_text(RULES)
+    (root / "docs" / "é.md").write_text("Fine words are here.\n\nA stupid plan here.\n", encoding="utf-8")
+    (root / "a.py").write_bytes(b"\xef\xbb\xbfmail = 'a@b.c'\r\n# ask a@b.c, not the stupid man\r\n")
+    monkeypatch.chdir(root)
+    return root
+
+
+class Run:
+    def __init__(self, status: int, out: str, err: str, engine: FakeEngine) -> None:
+        self.status, self.out, self.err, self.engine = status, out, err, engine
+
+
+async def check(capsys: pytest.CaptureFixture[str], *arguments: str, **faults: Exception) -> Run:
+    parser = argparse.ArgumentParser()
+    cli.add_parser(parser.add_subparsers(dest="command"))
+    args = parser.parse_args(["check", *arguments])
+    engine = FakeEngine(
+        labels={"stupid": [Label("hostile", 0.9), Label("kind", 0.1)]}, entities=mail, faults=dict(faults)
+    )
+    try:
+        status = await cli.check(args, lambda settings: engine)
+    except InklingError as error:
+        status, message = 2, str(error)
+        print(message, file=sys.stderr)
+    out, err = capsys.readouterr()
+    return Run(status, out, err, engine)
+
+
+async def test_text_and_statuses(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    done = await check(capsys)
+    assert done.out.splitlines() == [
+        "a.py:1:9: error: email: 100%, sure [leak/email]",
+        "a.py:2:3: warning: Reads as hostile (90%) [tone/hostile]",
+        "docs/é.md:3:1: warning: Reads as hostile (90%) [tone/hostile]",
+        "1 error, 2 warnings in 4 files.",
+    ]
+    assert (done.status, done.err) == (1, "")
+    assert (await check(capsys, "docs", "--fail-on", "error")).status == 0
+    assert (await check(capsys, "--fail-on", "never")).status == 0
+    assert (await check(capsys, "--exclude", "docs/", "--exclude", "*.py")).out == "Nothing found in 2 files.\n"
+    named = await check(capsys, "build/out.md")
+    assert named.out.startswith("build/out.md:1:1: warning")
+
+
+async def test_what_cannot_be_checked_is_status_2_with_its_reason(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = await check(capsys, classify=InklingError("wrong-task", "It cannot do that.", "Choose another."))
+    assert (wrong.status, wrong.err) == (2, "inkling check: rules: tone: It cannot do that. Choose another.\n")
+    assert "leak/email" in wrong.out  # the other rule's findings are there
+    missing = await check(capsys, "nowhere")
+    assert (missing.status, "nowhere is not there" in missing.err) == (2, True)
+    (folder / "inkling.toml").write_text(RULES + '\n[[rule]]\nname = "bad"\ntaks = 1\n')
+    bad = await check(capsys)
+    assert bad.status == 2 and 'inkling.toml:16: There is no setting "rule[2].taks". Did you mean "task"?' in bad.err
+    assert "tone/hostile" in bad.out
+    (folder / "inkling.toml").unlink()
+    nothing = await check(capsys)
+    assert nothing.status == 2 and "No rule and no plugin is set up here" in nothing.err
+    assert (await check(capsys, "--plugin", "classify")).out.startswith("a.py:2:3: warning: Reads as hostile")
+
+
+async def test_binaries_and_giants_cost_a_line_at_most(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "blob.bin").write_bytes(b"\0" * 100)
+    (folder / "latin.txt").write_bytes("stupid café plan".encode("latin-1"))
+    with (folder / "giant.log").open("wb") as file:
+        file.truncate(200_000_000)
+        file.write(b"x")
+    done = await check(capsys, "--exclude", "*.py", "--exclude", "*.md")
+    assert done.status == 0
+    assert sorted(done.err.splitlines()) == [
+        "inkling check: giant.log: It has over 20,000,000 characters.",
+        "inkling check: latin.txt: It is not in UTF-8.",
+    ]
+
+
+async def test_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    report = json.loads((await check(capsys, "--format", "json")).out)
+    assert report["files"] == 4
+    first, second, _ = report["findings"]
+    assert (first["path"], first["line"], first["column"], first["end_column"]) == ("a.py", 1, 9, 14)
+    assert (second["source"], second["href"], second["data"]["scores.kind"]) == (
+        "rules",
+        "https://example.org/tone",
+        0.1,
+    )
+
+
+async def test_sarif_is_as_its_schema_says(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from pydantic_sarif.model import StaticAnalysisResultsFormatSarifVersion210JsonSchema as Sarif  # made of the schema
+
+    done = await check(capsys, "--format", "sarif", "--output", str(folder.parent / "out.sarif"))
+    assert (done.status, done.out) == (1, "")
+    report = json.loads((folder.parent / "out.sarif").read_text("utf-8"))
+    known = Sarif.model_validate(report)
+    assert known.model_dump(mode="json", by_alias=True, exclude_unset=True).keys() == report.keys()
+    (run,) = report["runs"]
+    assert [rule["id"] for rule in run["tool"]["driver"]["rules"]] == ["leak/email", "tone/hostile"]
+    result = run["results"][2]
+    assert run["tool"]["driver"]["rules"][result["ruleIndex"]]["id"] == result["ruleId"] == "tone/hostile"
+    location = result["locations"][0]["physicalLocation"]
+    assert location["artifactLocation"]["uri"] == "docs/%C3%A9.md"
+    assert location["region"] == {"startLine": 3, "startColumn": 1, "endLine": 3, "endColumn": 20}
+    assert len(result["partialFingerprints"]["inkling/v1"]) == 24
+
+
+async def test_github_annotations(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = (await check(capsys, "--format", "github")).out.splitlines()
+    assert lines[0] == ("::error file=a.py,line=1,col=9,endLine=1,endColumn=14,title=leak/email::email: 100%25, sure")
+
+
+async def test_fix_redacts_and_keeps_the_rest_of_the_file(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    done = await check(capsys, "a.py", "--fix")
+    assert (folder / "a.py").read_bytes() == (
+        b"\xef\xbb\xbfmail = '[EMAIL]'\r\n# ask a@b.c, not the stupid man\r\n"
+    )  # the fake finds one a block
+    assert "1 fixed" in done.err and "a.py:2:7: error" in done.out
+    await check(capsys, "a.py", "--fix")
+    assert b"a@b.c" not in (folder / "a.py").read_bytes()
+
+
+async def test_standard_input(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def give(text: str) -> None:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+
+    give("# a stupid man here\n")
+    done = await check(capsys, "-", "--stdin-filename", "x.py")
+    assert done.out.splitlines()[0] == "x.py:1:3: warning: Reads as hostile (90%) [tone/hostile]"
+    give("mail a@b.c now\n")
+    fixed = await check(capsys, "-", "--fix")
+    assert fixed.out == "mail [EMAIL] now\n"
+
+
+async def test_a_baseline_hides_what_is_known(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    written = await check(capsys, "--write-baseline")
+    assert written.status == 0 and "3 findings in" in written.out
+    text = (folder / "inkling-baseline.json").read_text()
+    assert "stupid" not in text and list(json.loads(text)["files"]) == ["a.py", "docs/é.md"]
+    known = await check(capsys, "--baseline", "inkling-baseline.json")
+    assert (known.status, known.out) == (0, "Nothing found in 5 files.\n")
+    (folder / "inkling.toml").write_text('[rules]\nbaseline = "inkling-baseline.json"\n' + RULES)
+    path = folder / "docs" / "é.md"
+    path.write_text("Some new words first.\n\n" + path.read_text("utf-8") + "\nAnother stupid line here.\n", "utf-8")
+    fresh = await check(capsys)
+    assert fresh.out.splitlines()[0] == "docs/é.md:7:1: warning: Reads as hostile (90%) [tone/hostile]"
+    assert len(fresh.out.splitlines()) == 2
+
+
+async def test_a_warm_cache_asks_no_model_and_a_cold_one_asks_in_batches(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(100):
+        (folder / "docs" / f"{number}.md").write_text(f"This is page number {number} of many.\n")
+    cold = await check(capsys, "docs")
+    calls = cold.engine.calls_to("classify")
+    assert sum(len(call.arguments["texts"]) for call in calls) == 102
+    assert len(calls) < 20
+    warm = await check(capsys, "docs")
+    assert warm.out == cold.out and warm.engine.calls_to("classify") == []
+
+
+def test_rules_are_listed_with_what_is_wrong(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "inkling.toml").write_text(
+        RULES
+        + '\n[[rule]]\nname = "dead"\nmodel = "starter:nope"\non = ["go"]\n\n[[rule]]\nname = "x"\nmodel = "evil/x"\n'
+    )
+    (folder.parent / "user.toml").write_text('[[rule]]\nname = "tone"\nthreshold = 0.9\n')
+    assert main(["rules", "docs", "--json"]) == 1
+    report = json.loads(capsys.readouterr().out)
+    tone, leak, dead = report["rules"]
+    assert tone["origin"] == f"{folder / 'inkling.toml'}:2, {folder.parent / 'user.toml'}:1"
+    assert (leak["model"], leak["model_problem"]) == ("starter:secrets", "")
+    assert dead["model_problem"].startswith("There is no starter model starter:nope.")
+    assert len(report["problems"]) == 1 and "inkling.toml:21" in report["problems"][0]
+    assert main(["rules", "docs/é.md"]) == 1
+    shown = capsys.readouterr()
+    assert "tone: on (2 texts here)" in shown.out
+    assert "dead: off (`on` names no text of markdown.)" in shown.out
+    assert main(["rules", "build/nope"]) == 1
+    assert rules_cli._is_about_rules("rule[3].model")
+
+
+def test_the_command_line_ends_with_a_status(folder: Path, capsys: pytest.CaptureFixture[Any]) -> None:
+    (folder / "inkling.toml").unlink()
+    assert main(["check"]) == 2
+    assert "nothing" not in capsys.readouterr().out
