@@ -369,8 +369,8 @@ def test_a_reparsed_tree_is_the_fresh_tree(text: str, edits: list[tuple[int, int
     assert fresh is not None
     assert str(again.tree.root_node) == str(fresh.tree.root_node)
     spans = (
-        {(n, again.span(x)) for n, xs in again.captures(NAMES).items() for x in xs},
-        {(n, fresh.span(x)) for n, xs in fresh.captures(NAMES).items() for x in xs},
+        {(n, again.span(x)) for n, xs in grammar.captures(again, NAMES).items() for x in xs},
+        {(n, fresh.span(x)) for n, xs in grammar.captures(fresh, NAMES).items() for x in xs},
     )
     assert spans[0] == spans[1]
 

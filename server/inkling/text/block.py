@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from inkling.text.clean import clean_lines
 from inkling.text.code import make, merge_comments, paragraph_spans, scanner
-from inkling.text.grammar import SyntaxTree, parse
+from inkling.text.grammar import near
 from inkling.text.languages import GRAMMARS, MARKDOWN, SYNTAXES
 from inkling.text.lines import line_spans
+from inkling.text.patchwork import SyntaxTree
 from inkling.text.position import Position
 from inkling.text.segment import Segment, SegmentKind, Span, assemble
 from inkling.text.snapshot import Snapshot
@@ -30,7 +31,7 @@ def block_at(snapshot: Snapshot, position: Position) -> Segment | None:
     between blank lines. In Markdown: the section under a heading, or a paragraph. Elsewhere a paragraph.
     """
     offset = snapshot.offset(position)
-    tree = parse(snapshot)
+    tree = near(snapshot, offset)
     if tree is not None and (found := _in_tree(snapshot, tree, offset)) is not None:
         return found
     base, text = window(snapshot, offset)

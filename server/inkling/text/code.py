@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 
 from inkling.text.clean import clean_comment, clean_lines, clean_string, quoted_span
-from inkling.text.grammar import SyntaxTree, parse
+from inkling.text.grammar import captures, parse
 from inkling.text.languages import SYNTAXES, lexer
+from inkling.text.patchwork import SyntaxTree
 from inkling.text.segment import Pieces, Segment, SegmentKind, Span, assemble
 from inkling.text.snapshot import Snapshot
 
@@ -85,9 +86,9 @@ def _comment_kind(text: str, start: int) -> SegmentKind:
 
 
 def _from_tree(tree: SyntaxTree, layer: frozenset[SegmentKind]) -> Iterator[Found]:
-    captures = tree.captures(layer | {SegmentKind.DOCSTRING})
-    docstrings = {node.id for node in captures.get("docstring", ())}
-    for name, nodes in captures.items():
+    found = captures(tree, layer | {SegmentKind.DOCSTRING})
+    docstrings = {node.id for node in found.get("docstring", ())}
+    for name, nodes in found.items():
         for node in nodes:
             if name == "string" and node.id in docstrings:
                 continue

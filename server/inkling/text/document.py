@@ -26,6 +26,11 @@ class MirrorProblem(StrEnum):
     NOT_OPEN = "change of a document that is not open: ignored"
     ALREADY_OPEN = "document opened twice: the later text counts"
 
+    @property
+    def slug(self) -> str:
+        """The problem's name in the log."""
+        return self.name.lower().replace("_", "-")
+
 
 @dataclass(frozen=True, slots=True)
 class Change:

@@ -1,7 +1,8 @@
 """Syntax trees, parsed on first need and re-parsed only where the text changed.
 
 tree-sitter and a language's grammar are imported when its first document is asked about. Trees are kept per snapshot
-without keeping the snapshot alive, and the latest one of each document seeds the next parse.
+without keeping the snapshot alive, and the latest one of each document seeds the next parse. Who only wants to know
+what is at one place asks `near`, which patches the latest tree where the text changed.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from inkling.text.languages import GRAMMARS
+from inkling.text.patchwork import Patchwork, SyntaxTree
 from inkling.text.rope import Rope
-from inkling.text.segment import Span
 from inkling.text.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -29,35 +30,7 @@ _READ = 64 * 1024
 
 _trees: WeakKeyDictionary[Snapshot, SyntaxTree | None] = WeakKeyDictionary()
 _latest: OrderedDict[tuple[str, str], tuple[str, SyntaxTree]] = OrderedDict()
-
-
-class SyntaxTree:
-    """A tree over UTF-8 bytes, read in code points."""
-
-    def __init__(self, tree: Tree, rope: Rope, language: str) -> None:
-        self.tree = tree
-        self.language = language
-        self._rope = rope
-        self._ascii = rope.root.utf8 == rope.root.chars
-
-    def span(self, node: Node) -> Span:
-        """A node's span in code points."""
-        start, end = node.start_byte, node.end_byte
-        if self._ascii:
-            return start, end
-        return self._rope.offset_of(start, utf8=True)[0], self._rope.offset_of(end, utf8=True)[0]
-
-    def node_at(self, start: int, end: int) -> Node | None:
-        """The smallest node around a span of code points."""
-        if not self._ascii:
-            start, end = (self._rope.units_before(offset, utf8=True) for offset in (start, end))
-        return self.tree.root_node.descendant_for_byte_range(start, end)
-
-    def captures(self, names: frozenset[str]) -> dict[str, list[Node]]:
-        """The nodes of the names given: comment, string (docstrings too), docstring, function, class."""
-        from tree_sitter import QueryCursor
-
-        return QueryCursor(_query(self.language, names)).captures(self.tree.root_node)
+_patched: OrderedDict[tuple[str, str], Patchwork] = OrderedDict()
 
 
 def parse(snapshot: Snapshot, budget: float = inf, *, remember: bool = True) -> SyntaxTree | None:
@@ -84,7 +57,47 @@ def parse(snapshot: Snapshot, budget: float = inf, *, remember: bool = True) -> 
     _latest.move_to_end(key)
     while len(_latest) > _KEPT:
         _latest.popitem(last=False)
+    if key not in _patched or not parsed.root_node.has_error:  # else the one that is sound serves when this is mended
+        _keep(key, Patchwork.whole(text, tree, GRAMMARS[snapshot.language].comments))
     return tree
+
+
+def near(snapshot: Snapshot, offset: int, budget: float = inf) -> SyntaxTree | None:
+    """A tree that says of the nodes around an offset, their parents and the comments beside them, what `parse` would.
+
+    Costs as much as the statements around the last edit; None as `parse` gives it.
+    """
+    if snapshot in _trees:
+        return _trees[snapshot]
+    key = snapshot.uri, snapshot.language
+    old = _patched.get(key)
+    if old is None:
+        return parse(snapshot, budget)
+    text, language = snapshot.text, _language(snapshot.language)
+
+    def parse_part(part: str) -> SyntaxTree | None:
+        tree = _parse(part.encode(), language, None, budget)
+        return None if tree is None else SyntaxTree(tree, Rope.of(part), snapshot.language)
+
+    new = old.patched(text, difference(old.text, text), parse_part)
+    if new is None:
+        return parse(snapshot, budget)
+    _keep(key, new)
+    return new.at(offset)
+
+
+def captures(tree: SyntaxTree, names: frozenset[str]) -> dict[str, list[Node]]:
+    """The nodes of the names given: comment, string (docstrings too), docstring, function, class."""
+    from tree_sitter import QueryCursor
+
+    return QueryCursor(_query(tree.language, names)).captures(tree.tree.root_node)
+
+
+def _keep(key: tuple[str, str], patchwork: Patchwork) -> None:
+    _patched[key] = patchwork
+    _patched.move_to_end(key)
+    while len(_patched) > _KEPT:
+        _patched.popitem(last=False)
 
 
 def _parse(data: bytes, language: Language, seed: Tree | None, budget: float) -> Tree | None:

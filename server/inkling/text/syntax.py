@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from inkling.text.block import window
 from inkling.text.code import inside_string, scanner
-from inkling.text.grammar import SyntaxTree, parse
+from inkling.text.grammar import near
 from inkling.text.languages import GRAMMARS, SYNTAXES
+from inkling.text.patchwork import SyntaxTree
 from inkling.text.position import Position
 from inkling.text.snapshot import Snapshot
 
@@ -38,7 +39,7 @@ def scope_at(snapshot: Snapshot, position: Position) -> Scope:
     broken, a scan of the text before the cursor, from at most `block.REACH` back.
     """
     offset = snapshot.offset(position)
-    tree = parse(snapshot, BUDGET)
+    tree = near(snapshot, offset, BUDGET)
     if tree is not None:
         node = tree.node_at(max(0, offset - 1), offset)
         scope = _around(tree, node, offset, snapshot)
