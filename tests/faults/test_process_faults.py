@@ -146,6 +146,23 @@ async def test_a_client_that_does_not_read_stderr(tmp_path: Path) -> None:
     assert b" info request id=2 " in logged
 
 
+async def test_a_plugin_that_prints_to_a_client_that_does_not_read_stderr(tmp_path: Path) -> None:
+    """What is printed is lost; nobody waits for it."""
+    async with server_process(tmp_path, "words=Words") as (editor, process):
+        await editor.initialize()
+        editor.open(URI, "some words")
+        process._transport.get_pipe_transport(2).pause_reading()  # type: ignore[attr-defined]
+        for _ in range(6):
+            asked = [editor.request("textDocument/hover", editor.at(URI, 2)) for _ in range(50)]
+            assert await editor.result(asked[-1])
+        await editor.ask("shutdown")
+        editor.notify("exit")
+        process._transport.get_pipe_transport(2).resume_reading()  # type: ignore[attr-defined]
+        assert process.stderr is not None
+        assert b"a print must not reach the protocol" in await asyncio.wait_for(process.stderr.read(), 60)
+        assert await asyncio.wait_for(process.wait(), 60) == 0
+
+
 async def test_25_a_full_disk_and_a_read_only_home(tmp_path: Path) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("there is no /dev/full on this system")

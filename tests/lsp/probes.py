@@ -60,7 +60,7 @@ class Words(Plugin):
 
     @hover
     async def word(self, snapshot: Snapshot, position: Position) -> Hover | Nothing:
-        print("a print must not reach the protocol")
+        print("a print must not reach the protocol" * 40)
         await asyncio.sleep(self.settings.pause)
         word = snapshot.word_at(position)
         return Hover(f"word {snapshot.text_in(word)}", word) if word else Nothing("no-word", "No word here.")

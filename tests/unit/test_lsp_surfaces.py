@@ -75,6 +75,27 @@ async def test_reason_for_no_hover() -> None:
         assert said == "hover: No word here. [no-word]"
 
 
+async def test_why_nothing_answers_for_the_cursor_first() -> None:
+    async with session_with("words=Words") as (editor, _):
+        await editor.initialize()
+
+        async def said(**where: object) -> object:
+            return await editor.ask("workspace/executeCommand", {"command": "inkling.whyNothing", "arguments": [where]})
+
+        editor.open(URI, "...\n\n...\nword")
+        editor.open("file:///other.txt", "...\n")
+        for offset in (1, 5):
+            await editor.ask("textDocument/hover", editor.at(URI, offset))
+        why = "hover: No word here. [no-word]"
+        assert await said(uri=URI, position={"line": 2, "character": 0}) == why
+        assert await said(uri=URI, position={"line": 3, "character": 0}) == (
+            f"Nothing was held back on line 4. Elsewhere in this document:\nline 3, {why}\nline 1, {why}"
+        )
+        assert await said() == "Nothing was held back here. There are reasons for another document."
+        editor.edit(URI, 0, 0, " ")
+        assert await said() == why, "the document that was worked in last"
+
+
 async def test_pulled_diagnostics() -> None:
     async with session_with("words=Words") as (editor, _):
         await editor.initialize()

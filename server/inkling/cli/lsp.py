@@ -66,7 +66,9 @@ def run(args: argparse.Namespace) -> int:
 
 async def _serve_stdio() -> int:
     from inkling.lsp.greeting import answer_first
-    from inkling.lsp.transport import StdioTransport, claim_stdio
+    from inkling.lsp.pauses import shorten_pauses
+    from inkling.lsp.stdio import claim_stdio
+    from inkling.lsp.transport import StdioTransport
     from inkling.lsp.wire import Deframer
 
     transport, deframer = StdioTransport(*claim_stdio()), Deframer()
@@ -76,6 +78,7 @@ async def _serve_stdio() -> int:
     session = Session(transport, deframer=deframer)
     if greeting is not None:
         session.meet(greeting)
+    shorten_pauses()
     return await session.run(first)
 
 

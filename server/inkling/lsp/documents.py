@@ -99,8 +99,7 @@ class Mirror:
             if problem not in self.complaints:
                 self.complaints.add(problem)
                 snapshot = self.document.snapshot
-                reason = problem.name.lower().replace("_", "-")
-                log.event("warning", "mirror", uri=snapshot.uri, version=snapshot.version, reason=reason)
+                log.event("warning", "mirror", uri=snapshot.uri, version=snapshot.version, reason=problem.slug)
 
 
 class Documents:
@@ -192,7 +191,7 @@ class Documents:
     def _not_open(self, uri: str) -> None:
         if uri not in self._unopened and len(self._unopened) < 1000:
             self._unopened.add(uri)
-            log.event("warning", "mirror", uri=uri, reason="not-open")
+            log.event("warning", "mirror", uri=uri, reason=MirrorProblem.NOT_OPEN.slug)
 
 
 def _change(change: types.TextDocumentContentChangeEvent) -> Change:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from inkling.api import Engine, GenerateRequest, Snapshot, Tokens, TokenSpan
 from inkling.engine.protocol import Chunk
+
+if TYPE_CHECKING:
+    from inkling.text.tokens import TokenService
 
 
 class EngineHandle:
@@ -57,7 +60,12 @@ class LazyTokens:
     """The token service, imported when the first plugin counts; satisfies `Tokens`."""
 
     def __init__(self) -> None:
-        self._service: Tokens | None = None
+        self._service: TokenService | None = None
+
+    def close(self) -> None:
+        """The session is over: counts under way end unfinished."""
+        if self._service is not None:
+            self._service.close()
 
     def _get(self) -> Tokens:
         if self._service is None:

@@ -107,7 +107,7 @@ class Log:
             self._writer.start()
             atexit.register(self.flush)
         try:
-            self._lines.put_nowait((self._stream or sys.stderr, line))
+            self._lines.put_nowait((self._stream or sys.__stderr__ or sys.stderr, line))
         except queue.Full:
             self._dropped += 1
 

@@ -55,6 +55,8 @@ _DISPENSABLE = {"$/progress", "$/logTrace", "window/logMessage", "inkling/status
 T = TypeVar("T")
 MsgId = int | str
 request_id: ContextVar[MsgId | None] = ContextVar("request_id", default=None)
+request_line: ContextVar[int | None] = ContextVar("request_line", default=None)
+"""The line of the cursor that the running request is about."""
 
 
 class State(enum.Enum):
@@ -138,7 +140,7 @@ class Protocol(LanguageServerProtocol):
             return
         call = self._calls[identifier] = Call(identifier, method)
         self._running[method] += 1
-        token = request_id.set(identifier)
+        token, line = request_id.set(identifier), request_line.set(_line_of(raw))
         try:
             self._check_state(method)
             handler = self._handler(method)
@@ -154,6 +156,7 @@ class Protocol(LanguageServerProtocol):
                 self._finish(call, result=result)
         finally:
             request_id.reset(token)
+            request_line.reset(line)
 
     def _start(self, call: Call, work: Awaitable[Any]) -> None:
         call.task = asyncio.ensure_future(work)
@@ -373,6 +376,13 @@ class Protocol(LanguageServerProtocol):
         finally:
             self._request_futures.pop(identifier, None)
             self._result_types.pop(identifier, None)
+
+
+def _line_of(raw: Any) -> int | None:
+    """The line that a request's parameters point to, if they point anywhere."""
+    place = raw.get("position") if isinstance(raw, dict) else None
+    line = place.get("line") if isinstance(place, dict) else None
+    return line if isinstance(line, int) else None
 
 
 def _id_of(message: dict[str, Any]) -> MsgId | None:

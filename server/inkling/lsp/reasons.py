@@ -12,6 +12,8 @@ from inkling.api import Nothing
 
 KEPT = 5
 PLACES = 400
+SAID = 6
+"""Reasons told at once."""
 UNUSABLE = frozenset(
     [
         "bad-model-id",
@@ -53,6 +55,8 @@ class Reason:
     plugin: str
     request: int | str | None
     at: float
+    line: int | None = None
+    """Where the cursor was, counted from 0."""
 
     def as_json(self) -> dict[str, Any]:
         """For the client."""
@@ -64,6 +68,7 @@ class Reason:
             "plugin": self.plugin,
             "request": self.request,
             "at": self.at,
+            "line": self.line,
         }
 
 
@@ -74,14 +79,21 @@ class Reasons:
         self._places: OrderedDict[tuple[str, str], deque[Reason]] = OrderedDict()
 
     def record(
-        self, uri: str, surface: str, nothing: Nothing, *, plugin: str = "", request: int | str | None = None
+        self,
+        uri: str,
+        surface: str,
+        nothing: Nothing,
+        *,
+        plugin: str = "",
+        request: int | str | None = None,
+        line: int | None = None,
     ) -> None:
         """Keep a reason."""
         key = (uri, surface)
         self._places.setdefault(key, deque(maxlen=KEPT))
         self._places.move_to_end(key)
         detail = nothing.detail[:300]
-        self._places[key].append(Reason(uri, surface, nothing.reason, detail, plugin, request, time.time()))
+        self._places[key].append(Reason(uri, surface, nothing.reason, detail, plugin, request, time.time(), line))
         while len(self._places) > PLACES:
             self._places.popitem(last=False)
 
@@ -107,3 +119,26 @@ class Reasons:
             for reason in kept
         )
         return sorted(found, key=lambda reason: reason.at)
+
+    def said(self, uri: str | None, line: int | None) -> str:
+        """The last reasons for one place, in words: the document's at the cursor's line, else the document's, each with
+        its line; of other documents only that there are some, and how many."""
+        found = self.of(uri)[::-1]
+        here = [reason for reason in found if line is None or reason.line in (None, line)]
+        if here:
+            return _lines(here)
+        if found:
+            return (
+                f"Nothing was held back on line {(line or 0) + 1}. Elsewhere in this document:\n{_lines(found, True)}"
+            )
+        elsewhere = len({reason.uri for reason in self.of() if reason.uri != uri})
+        others = f" There are reasons for {elsewhere} other open documents." if elsewhere > 1 else ""
+        return "Nothing was held back here." + (others or (" There are reasons for another document." * elsewhere))
+
+
+def _lines(reasons: Iterable[Reason], places: bool = False) -> str:
+    lines = []
+    for reason in reasons:
+        place = f"line {reason.line + 1}, " if places and reason.line is not None else ""
+        lines.append(f"{place}{reason.surface.replace('_', ' ')}: {reason.detail or reason.reason} [{reason.reason}]")
+    return "\n".join(list(dict.fromkeys(lines))[:SAID])

@@ -32,7 +32,7 @@ from inkling.lsp.greeting import Greeting
 from inkling.lsp.handles import EngineHandle, LazyTokens
 from inkling.lsp.log import log
 from inkling.lsp.progress import Progresses
-from inkling.lsp.protocol import Protocol, State, request_id
+from inkling.lsp.protocol import Protocol, State, request_id, request_line
 from inkling.lsp.reasons import UNUSABLE, Reasons
 from inkling.lsp.refresh import Refresher
 from inkling.lsp.texts import Texts
@@ -158,6 +158,7 @@ class Session:
             self.ghosts.stop_all,
             lambda: self.host.stop(STOP_S),
             self.engine.close,
+            self._tokens.close,
             self._clean_up,
             lambda: self.transport.close(STOP_S),
         )
@@ -252,7 +253,7 @@ class Session:
     ) -> None:
         """Keep the reason why nothing was shown."""
         identifier = request if request is not None else request_id.get()
-        self.reasons.record(uri, surface, nothing, plugin=plugin, request=identifier)
+        self.reasons.record(uri, surface, nothing, plugin=plugin, request=identifier, line=request_line.get())
         if nothing.reason in UNUSABLE and (plugin, nothing.detail) not in self._told:
             self._told.add((plugin, nothing.detail))
             self.show_message(f"Inkling: {plugin}: {nothing.detail}", Severity.WARNING)

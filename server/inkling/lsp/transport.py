@@ -11,7 +11,6 @@ import os
 import queue
 import select
 import stat
-import sys
 import threading
 from typing import Protocol
 
@@ -49,7 +48,7 @@ class Transport(Protocol):
 
 
 class StdioTransport:
-    """The protocol's own pair of descriptors, see `claim_stdio`."""
+    """The protocol's own pair of descriptors, see `inkling.lsp.stdio.claim_stdio`."""
 
     def __init__(self, read_fd: int, write_fd: int) -> None:
         self._loop = asyncio.get_running_loop()
@@ -181,23 +180,3 @@ class StreamTransport:
         self._writer.close()
         with contextlib.suppress(OSError, TimeoutError):
             await asyncio.wait_for(self._writer.wait_closed(), timeout_s)
-
-
-def claim_stdio() -> tuple[int, int]:
-    """Take stdin and stdout for the protocol: (read descriptor, write descriptor).
-
-    Afterwards descriptor 0 reads nothing and descriptor 1 is stderr, so that neither `print` in a plugin, nor C code,
-    nor a child process can break into the protocol.
-    """
-    sys.stdout.flush()
-    read_fd, write_fd = os.dup(0), os.dup(1)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.close(nothing)
-    os.dup2(2, 1)
-    if sys.platform == "win32":
-        import msvcrt
-
-        for descriptor in (read_fd, write_fd):
-            msvcrt.setmode(descriptor, os.O_BINARY)
-    return read_fd, write_fd

@@ -6,8 +6,8 @@ no snapshot; without `range` or `position` no range. Positions are the client's 
 method returned, or null.
 
 Our own commands: `inkling.applyAction` (a code action for clients without `codeAction/resolve`; its argument is that
-action's data), `inkling.whyNothing` (`{"uri": …}`: the last reasons as text), `inkling.restartEngine`, and
-`inkling.enablePlugin` (`{"name": …}`: give a disabled plugin another chance).
+action's data), `inkling.whyNothing` (`{"uri": …, "position": …}`: the last reasons there as text),
+`inkling.restartEngine`, and `inkling.enablePlugin` (`{"name": …}`: give a disabled plugin another chance).
 """
 
 from __future__ import annotations
@@ -85,13 +85,11 @@ def register(session: Session) -> None:
         return outcome.items[-1] if outcome.items else None
 
     async def why_nothing(argument: Mapping[str, Any]) -> str:
-        uri = argument.get("uri")
-        reasons = session.reasons.of(uri if isinstance(uri, str) else None)
-        if not reasons:
-            text = "Nothing was held back here."
-        else:
-            lines = [f"{r.surface.replace('_', ' ')}: {r.detail or r.reason} [{r.reason}]" for r in reversed(reasons)]
-            text = "\n".join(dict.fromkeys(lines[:8]))
+        uri, position = argument.get("uri"), argument.get("position")
+        if not isinstance(uri, str):  # the client does not say where: the document that was worked in last
+            uri = next((snapshot.uri for snapshot in session.documents.recent()), None)
+        line = position.get("line") if isinstance(position, Mapping) else None
+        text = session.reasons.said(uri, line if isinstance(line, int) else None)
         session.show_message(f"Inkling: {text}", Severity.INFORMATION)
         return text
 
