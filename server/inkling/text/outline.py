@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from inkling.text.code import make, merge_comments
-from inkling.text.grammar import SyntaxTree, parse
+from inkling.text.grammar import captures, parse
 from inkling.text.languages import GRAMMARS
+from inkling.text.patchwork import SyntaxTree
 from inkling.text.segment import SegmentKind
 from inkling.text.snapshot import Snapshot
 
@@ -54,9 +55,9 @@ def outline(snapshot: Snapshot) -> tuple[Definition, ...]:
     tree = parse(snapshot, remember=False)
     if tree is None:
         return ()
-    captures = tree.captures(frozenset({SegmentKind.FUNCTION, SegmentKind.CLASS}))
-    nodes = [(node, False) for node in captures.get(SegmentKind.FUNCTION, ())]
-    nodes += [(node, True) for node in captures.get(SegmentKind.CLASS, ())]
+    found = captures(tree, frozenset({SegmentKind.FUNCTION, SegmentKind.CLASS}))
+    nodes = [(node, False) for node in found.get(SegmentKind.FUNCTION, ())]
+    nodes += [(node, True) for node in found.get(SegmentKind.CLASS, ())]
     nodes.sort(key=lambda item: (item[0].start_byte, -item[0].end_byte))
     return tuple(_definitions(snapshot.text, tree, nodes))
 
