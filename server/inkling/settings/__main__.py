@@ -1,7 +1,8 @@
 """`python -m inkling.settings` prints the table of all settings, with `--schema` the JSON schema of inkling.toml.
 
-With a file's name it writes the table into that file, between the lines `<!-- settings: begin -->` and
-`<!-- settings: end -->`: so the README is kept.
+With a file's name it writes the tables into that file: all settings between the lines `<!-- settings: begin -->` and
+`<!-- settings: end -->`, the keys of a rule between `<!-- [[rule]]: begin -->` and its end. A file
+`….json` becomes the schema. So the README, docs/rules.md and docs/inkling.schema.json are kept.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import json
 import sys
 from pathlib import Path
 
-from inkling.settings.schema import embed_table, installed_plugins, json_schema, markdown_table
+from inkling.settings.schema import embed_all, installed_plugins, json_schema, markdown_table
 
 
 def main(arguments: list[str]) -> None:
@@ -21,7 +22,10 @@ def main(arguments: list[str]) -> None:
     elif not arguments:
         sys.stdout.write(markdown_table(plugins))
     for path in map(Path, arguments if arguments != ["--schema"] else []):
-        path.write_text(embed_table(path.read_text("utf-8"), markdown_table(plugins)), encoding="utf-8")
+        if path.suffix == ".json":
+            path.write_text(json.dumps(json_schema(plugins), indent=1) + "\n", encoding="utf-8")
+            continue
+        path.write_text(embed_all(path.read_text("utf-8"), plugins), encoding="utf-8")
 
 
 if __name__ == "__main__":

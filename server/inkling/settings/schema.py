@@ -77,22 +77,51 @@ def _rows(cls: type, prefix: str) -> Iterator[tuple[str, type, dataclasses.Field
             yield from walk(arguments[1], f"{row[0]}.NAME")
 
 
+def item_table(cls: type) -> str:
+    """One row per key of an item of a list of tables: key, type, default, meaning."""
+    rows = ["| key | type | default | meaning |", "|---|---|---|---|"]
+    for name, (field, annotation) in fields_of(cls).items():
+        low, high = field.metadata.get("min"), field.metadata.get("max")
+        bounds = f" ({describe_bounds(low, high)})" if low is not None or high is not None else ""
+        cells = [f"`{name}`", describe(annotation), _show_default(field), _doc(cls, field) + bounds]
+        rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(rows) + "\n"
+
+
+def embed_all(document: str, plugins: Mapping[str, type]) -> str:
+    """`document` with every generated table in its place: all settings, and the keys of each `[[list]]` of tables.
+
+    Raises ValueError for a document without any place.
+    """
+    tables = {(BEGIN, END): markdown_table(plugins)}
+    for cls in known_tables(plugins).values():
+        for name in top_level(cls):
+            item = typing.get_args(fields_of(cls)[name][1])[0]
+            tables[(f"<!-- [[{name}]]: begin -->", f"<!-- [[{name}]]: end -->")] = item_table(item)
+    places = [marks for marks in tables if marks[0] in document]
+    if not places:
+        raise ValueError(f"the document needs {BEGIN} and {END}")
+    for marks in places:
+        document = embed_table(document, tables[marks], *marks)
+    return document
+
+
 BEGIN, END = "<!-- settings: begin -->", "<!-- settings: end -->"
 
 
-def embed_table(document: str, table: str) -> str:
+def embed_table(document: str, table: str, first: str = BEGIN, last: str = END) -> str:
     """`document` with `table` between its marker lines. Raises ValueError when it has not exactly one pair."""
-    before, begin, rest = document.partition(f"{BEGIN}\n")
-    _, end, after = rest.partition(END)
-    if not (begin and end) or BEGIN in after:
-        raise ValueError(f"the document needs one {BEGIN} and one {END}")
+    before, begin, rest = document.partition(f"{first}\n")
+    _, end, after = rest.partition(last)
+    if not (begin and end) or first in after:
+        raise ValueError(f"the document needs one {first} and one {last}")
     return f"{before}{begin}{table}{end}{after}"
 
 
 def json_schema(plugins: Mapping[str, type]) -> dict[str, Any]:
-    """JSON Schema (2020-12) of inkling.toml."""
+    """JSON Schema (draft 7, which TOML editors know) of inkling.toml."""
     return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "inkling.toml",
         "type": "object",
         "properties": {name: _table_schema(name, cls) for name, cls in known_tables(plugins).items()}
