@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from tokenizers import Tokenizer
+from tokenizers import AddedToken, Tokenizer
 
 from inkling.training.card import ModelCard, Result
 from inkling.training.checkpoint import CheckpointError
@@ -104,7 +104,8 @@ def masking_tokenizer(folder: Path) -> Any:
     if not (folder / "tokenizer.json").is_file():
         raise TrainingError(f"{folder}: no tokenizer.json there. Run the tokenizer recipe first.")
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    tokenizer.add_special_tokens({"mask_token": MASK})
+    # with the space before it, as the words that it stands for: their tokens begin with theirs
+    tokenizer.add_special_tokens({"mask_token": AddedToken(MASK, lstrip=True, normalized=False, special=True)})
     return tokenizer
 
 
