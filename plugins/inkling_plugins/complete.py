@@ -34,8 +34,9 @@ from inkling_plugins.completion.prompt import place_at
 from inkling_plugins.completion.reasons import NOTICES, Rejected, detail
 from inkling_plugins.completion.repeats import drop_typed_ending, stop_at_repetition
 from inkling_plugins.completion.settings import CompleteSettings
-from inkling_plugins.completion.site import rejects_middle
+from inkling_plugins.completion.site import Site, rejects_middle
 from inkling_plugins.globs import matches
+from inkling_plugins.writing import Pieces, generated, write_at
 
 _CANCELLED_LINGER_S = 0.25
 """How long a stream outlives its cancelled request: the next keystroke's request comes within this time."""
@@ -131,19 +132,9 @@ class Complete(Plugin):
         request = replace(
             request, max_tokens=settings.continue_tokens, stop=(), deadline_s=None, priority=Priority.ACTION
         )
-        written = ""
-        async with (
-            self.editor.progress("Continuing to write") as progress,
-            self.editor.stream(snapshot, range.end, "Continue writing here") as out,
-            aclosing(self.engine.generate(request)) as stream,
-        ):
-            async for chunk in stream:
-                written += chunk.text
-                if chunk.text:
-                    await out.write(chunk.text)
-                progress.report(f"{len(written.split())} words")
-                if stop_at_repetition(written[-_LOOP_WINDOW:], site) != written[-_LOOP_WINDOW:]:
-                    break
+        pieces = _until_it_loops(generated(self.engine, request), site)
+        title = "Continuing to write"
+        written = await write_at(self.editor, snapshot, range.end, pieces, title, "Continue writing here")
         return f"{len(written)} characters written"
 
     def _refusal(self, snapshot: Snapshot, settings: CompleteSettings) -> str | None:
@@ -217,6 +208,17 @@ class Complete(Plugin):
     def _others(self) -> list[Snapshot]:
         """The open documents, without those that the user keeps from completion."""
         return [other for other in self.editor.documents() if not matches(other.uri, self.settings.exclude)]
+
+
+async def _until_it_loops(pieces: Pieces, site: Site) -> Pieces:
+    """`pieces` up to where the model repeats itself."""
+    written = ""
+    async with aclosing(pieces):
+        async for piece in pieces:
+            written = (written + piece)[-_LOOP_WINDOW:]
+            yield piece
+            if stop_at_repetition(written, site) != written:
+                return
 
 
 def _or_copy(view: Shown | Rejected | None, ghost: Ghost, manners: Manners) -> Shown | Rejected | None:
