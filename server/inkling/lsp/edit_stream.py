@@ -38,6 +38,7 @@ class GrowingText:
         self._awaited = ""
         self._waiting = self._half = ""
         self._failure: InklingError | None = None
+        self._over = False
         self._echoed = asyncio.Event()
         self._pump: asyncio.Task[None] | None = None
         mirror.watchers.add(self._follow)
@@ -68,7 +69,8 @@ class GrowingText:
             self.abandon()
 
     def abandon(self) -> None:
-        """Write no more."""
+        """Write no more. What waits is dropped here, since Python 3.11 loses a cancel that meets an echo in `wait_for`."""
+        self._waiting, self._over = "", True
         self._mirror.watchers.discard(self._follow)
         if self._pump is not None:
             self._pump.cancel()
@@ -89,6 +91,8 @@ class GrowingText:
         from inkling.lsp.editor import apply_edit
 
         for attempt in range(TRIES):
+            if self._over:
+                return
             self._check()
             now = self._mirror.document.snapshot
             here = now.position(self._end)
