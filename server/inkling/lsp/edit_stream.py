@@ -69,7 +69,7 @@ class GrowingText:
             self.abandon()
 
     def abandon(self) -> None:
-        """Write no more. What waits is dropped here, since Python 3.11 loses a cancel that meets an echo in `wait_for`."""
+        """Write no more. What waits is dropped here: in Python 3.11, `wait_for` loses a cancel that meets an echo."""
         self._waiting, self._over = "", True
         self._mirror.watchers.discard(self._follow)
         if self._pump is not None:
