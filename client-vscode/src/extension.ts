@@ -4,12 +4,17 @@ import * as vscode from "vscode";
 import { DidChangeConfigurationNotification, LanguageClient, LanguageClientOptions, State } from "vscode-languageclient/node";
 import { CrashLimit } from "./crashes";
 import { GhostText } from "./ghostText";
+import { InstallFailed, installServer } from "./managed";
 import { runCommand, showMenu } from "./menu";
+import { argumentsFor, chooseModel, registerAliases, setOffers } from "./palette";
 import { ServerNotFound, findServer } from "./server";
 import { Status, StatusItem } from "./status";
 
 /** How long a server may take to say goodbye; then it is killed. */
 const STOP_MS = 5_000;
+/** Between two looks at the status while something runs; and how many looks a request of ours causes at least. */
+const LOOK_MS = 700;
+const LOOKS = 4;
 
 let client: LanguageClient | undefined;
 let status: StatusItem;
@@ -42,8 +47,11 @@ export async function activate(context: vscode.ExtensionContext): Promise<Api> {
     }),
     vscode.commands.registerCommand("inkling.showLog", () => log.show()),
     vscode.commands.registerCommand("inkling.showStatus", async () => showMenu(await askStatus())),
+    ...registerAliases(() => client),
+    vscode.commands.registerCommand("inkling.chooseModel", () => client?.isRunning() && chooseModel(client)),
+    vscode.commands.registerCommand("inkling.installServer", install),
     vscode.commands.registerCommand("inkling.runCommand", () =>
-      runCommand(client?.initializeResult?.capabilities.executeCommandProvider?.commands ?? []),
+      runCommand(offered()),
     ),
     vscode.workspace.onDidGrantWorkspaceTrust(() => client?.sendNotification("inkling/trustChanged", { trusted: true })),
     vscode.workspace.onDidChangeConfiguration((event) => {
@@ -76,6 +84,7 @@ async function stop(): Promise<void> {
   const old = client;
   client = undefined;
   await vscode.commands.executeCommand("setContext", "inkling.running", false);
+  setOffers([]);
   if (old?.state === State.Starting) {
     await old.start().catch(() => undefined); // one that starts cannot be stopped
   }
@@ -101,6 +110,7 @@ async function start(): Promise<void> {
     fresh.onNotification("inkling/statusChanged", () => void refresh(fresh));
     fresh.onDidChangeState(({ newState }) => {
       void vscode.commands.executeCommand("setContext", "inkling.running", newState === State.Running);
+      setOffers(newState === State.Running ? offered() : []);
       if (newState === State.Starting) {
         status.say("starting", "the language server starts");
       } else if (newState === State.Running) {
@@ -113,6 +123,27 @@ async function start(): Promise<void> {
   }
 }
 
+/** The commands of the server that runs. */
+function offered(): readonly string[] {
+  return client?.initializeResult?.capabilities.executeCommandProvider?.commands ?? [];
+}
+
+/** Make an environment of our own with the server in it, and start that. */
+async function install(): Promise<void> {
+  try {
+    await vscode.workspace.fs.createDirectory(storage);
+    await enqueue(stop); // an old one may run from there
+    await installServer(storage.fsPath, log);
+  } catch (error) {
+    if (!(error instanceof vscode.CancellationError)) {
+      await explain(error);
+      return;
+    }
+  }
+  crashes.forget();
+  await restart();
+}
+
 async function askStatus(): Promise<Status | undefined> {
   await queue;
   return client?.isRunning() ? client.sendRequest<Status>("inkling/status", {}) : undefined;
@@ -121,27 +152,44 @@ async function askStatus(): Promise<Status | undefined> {
 async function refresh(asked: LanguageClient): Promise<void> {
   try {
     const answer = await asked.sendRequest<Status>("inkling/status", {});
-    if (client === asked) {
-      status.show(answer);
+    if (client === asked && status.show(answer)) {
+      stir();
     }
   } catch {
     // The server went while it was asked; its end is told elsewhere.
   }
 }
 
+let looks = 0;
+let looking: NodeJS.Timeout | undefined;
+
+/** Something runs for the user: look at the status until it does no longer. */
+function stir(): void {
+  looks = LOOKS;
+  looking ??= setInterval(() => {
+    if (--looks < 0 || !client?.isRunning()) {
+      clearInterval(looking);
+      looking = undefined;
+    } else {
+      void refresh(client);
+    }
+  }, LOOK_MS);
+}
+
 async function explain(error: unknown): Promise<void> {
   const message = error instanceof Error ? error.message : String(error);
   log.error(message);
   status.say("failed", message);
-  const choices = error instanceof ServerNotFound ? ["Open Settings", "Show Log"] : ["Restart", "Show Log"];
-  const hint = error instanceof ServerNotFound ? " Install it with: pip install inkling-ls" : "";
-  void vscode.window.showErrorMessage(`Inkling: ${message}${hint}`, ...choices).then((choice) => {
+  const again = error instanceof ServerNotFound ? ["Install", "Open Settings"] : error instanceof InstallFailed ? ["Install"] : ["Restart"];
+  void vscode.window.showErrorMessage(`Inkling: ${message}`, ...again, "Open Log").then((choice) => {
     if (choice === "Open Settings") {
       void vscode.commands.executeCommand("workbench.action.openSettings", "inkling");
-    } else if (choice === "Show Log") {
+    } else if (choice === "Open Log") {
       log.show();
     } else if (choice === "Restart") {
       void vscode.commands.executeCommand("inkling.restart");
+    } else if (choice === "Install") {
+      void vscode.commands.executeCommand("inkling.installServer");
     }
   });
 }
@@ -157,7 +205,10 @@ function options(): LanguageClientOptions {
     errorHandler: crashes,
     diagnosticPullOptions: { onChange: true, onFocus: true },
     middleware: {
-      provideInlineCompletionItems: ghostText.provideInlineCompletionItems,
+      provideInlineCompletionItems: (document, position, context, token, next) => {
+        stir();
+        return ghostText.provideInlineCompletionItems!(document, position, context, token, next);
+      },
       workspace: {
         // The server pulls its settings; what VS Code would push here are this extension's own.
         didChangeConfiguration: async () =>
@@ -170,23 +221,14 @@ function options(): LanguageClientOptions {
             : sections;
         },
       },
-      // From the palette a command has no arguments: it means the active editor.
-      executeCommand: (command, args, next) => next(command, args.length > 0 ? args : activeTarget()),
+      executeCommand: async (command, args, next) => {
+        const filled = args.length > 0 ? args : client && (await argumentsFor(command, client));
+        if (!filled) {
+          return undefined; // the user thought better of it
+        }
+        stir();
+        return next(command, filled);
+      },
     },
   };
-}
-
-function activeTarget(): unknown[] {
-  const editor = vscode.window.activeTextEditor;
-  if (!editor || !client) {
-    return [];
-  }
-  const converter = client.code2ProtocolConverter;
-  return [
-    {
-      uri: converter.asUri(editor.document.uri),
-      range: converter.asRange(editor.selection),
-      position: converter.asPosition(editor.selection.active),
-    },
-  ];
 }

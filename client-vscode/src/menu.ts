@@ -1,7 +1,7 @@
 /** The menu behind the status bar item, and the list of all that the server can do. */
 
 import * as vscode from "vscode";
-import type { Status } from "./status";
+import { modelLine, type Status } from "./status";
 
 interface Entry extends vscode.QuickPickItem {
   readonly run?: () => unknown;
@@ -13,23 +13,21 @@ export async function showMenu(status: Status | undefined): Promise<void> {
     run: () => vscode.commands.executeCommand(id, ...rest),
   });
   const entries: Entry[] = [
-    ...(status?.engine.models ?? []).map((model) => ({
-      label: `$(database) ${model.id}`,
-      description: [model.state, model.quantization].filter((word) => word !== "none").join(" · "),
-    })),
+    ...(status?.engine.models ?? []).map((model) => ({ label: `$(database) ${modelLine(model)}` })),
     ...(status?.plugins ?? [])
       .filter((plugin) => plugin.reason === "failing")
       .map((plugin) => command(`$(plug) Enable ${plugin.name} Again`, "inkling.enablePlugin", { name: plugin.name })),
     { label: "", kind: vscode.QuickPickItemKind.Separator },
     ...(status
       ? [
+          command("$(replace-all) Choose Model…", "inkling.chooseModel"),
           command("$(question) Why No Suggestion?", "inkling.whyNothing"),
           command("$(list-unordered) Run a Command of the Server…", "inkling.runCommand"),
           command("$(refresh) Restart the Engine", "inkling.restartEngine"),
         ]
       : []),
     command("$(debug-restart) Restart the Language Server", "inkling.restart"),
-    command("$(output) Show Log", "inkling.showLog"),
+    command("$(output) Open Log", "inkling.showLog"),
     command("$(gear) Settings", "workbench.action.openSettings", "inkling"),
   ];
   const title = status ? `Inkling · text goes to ${status.text.goes}` : "Inkling";

@@ -1,63 +1,88 @@
-/** Where the server is: the user's command, their interpreter, the active Python environment, or PATH. */
+/** Where the server is: the user's command or interpreter, the active Python environment, PATH, or one of our own. */
 
 import * as fs from "node:fs";
 import * as path from "node:path";
 import * as vscode from "vscode";
 import { Executable, TransportKind } from "vscode-languageclient/node";
+import { managedServer } from "./managed";
+
+const IS_WINDOWS = process.platform === "win32";
 
 export class ServerNotFound extends Error {}
 
 /**
- * Starts in `cwd`, a folder of the extension's own, not in the workspace: `python -m` looks for modules where it starts,
+ * Starts in `storage`, a folder of the extension's own, not in the workspace: `python -m` looks for modules where it starts,
  * and a repository that holds an `inkling.py` must not run by being opened. `-P` forbids the same to the interpreter.
  */
-export async function findServer(cwd: string): Promise<Executable> {
+export async function findServer(storage: string): Promise<Executable> {
   const executable = (command: string, args: string[]): Executable => ({
     command,
     args,
     transport: TransportKind.stdio,
-    options: { cwd },
+    options: { cwd: storage },
   });
   const settings = vscode.workspace.getConfiguration("inkling");
   const command = settings.get<string[]>("command", []);
   if (command.length > 0) {
     return executable(command[0], command.slice(1));
   }
-  const interpreter = settings.get<string>("interpreter", "") || (await activeInterpreter());
-  if (interpreter && (await hasInkling(interpreter))) {
-    return executable(interpreter, ["-P", "-m", "inkling", "lsp"]);
+  const interpreter = settings.get<string>("interpreter", "");
+  for (const candidate of interpreter ? [interpreter] : await activeInterpreters()) {
+    if (hasInkling(candidate)) {
+      return executable(candidate, ["-P", "-m", "inkling", "lsp"]);
+    }
   }
-  const onPath = lookUp("inkling");
-  if (onPath) {
-    return executable(onPath, ["lsp"]);
+  const found = lookUp("inkling") ?? managedServer(storage);
+  if (found) {
+    return executable(found, ["lsp"]);
   }
   throw new ServerNotFound(
     interpreter
       ? `The interpreter ${interpreter} has no inkling-ls, and no inkling is on PATH.`
-      : "No Python interpreter is chosen, and no inkling is on PATH.",
+      : "The language server is not installed: no active Python environment has it, and no inkling is on PATH.",
   );
 }
 
-/** The Python extension's choice; a workspace's own environment counts only once the workspace is trusted. */
-async function activeInterpreter(): Promise<string> {
-  const python = vscode.extensions.getExtension("ms-python.python");
-  if (!python || !vscode.workspace.isTrusted) {
-    return "";
+/**
+ * The Python extension's choice, the environment from which the editor was started, and the folders' own `.venv`: what a
+ * workspace brings along or chooses, so they count only once the workspace is trusted.
+ */
+async function activeInterpreters(): Promise<string[]> {
+  if (!vscode.workspace.isTrusted) {
+    return [];
   }
-  const api = await python.activate();
-  const folder = vscode.workspace.workspaceFolders?.[0]?.uri;
-  const found = await api.environments.resolveEnvironment(api.environments.getActiveEnvironmentPath(folder));
-  return found?.executable.uri?.fsPath ?? "";
+  const folders = (vscode.workspace.workspaceFolders ?? []).map(({ uri }) => uri);
+  const active = process.env.VIRTUAL_ENV;
+  return [
+    await pythonExtensionsChoice(folders[0]),
+    active && programIn(active, "python"),
+    ...folders.filter(({ scheme }) => scheme === "file").map(({ fsPath }) => programIn(path.join(fsPath, ".venv"), "python")),
+  ].filter((one): one is string => Boolean(one));
+}
+
+async function pythonExtensionsChoice(folder: vscode.Uri | undefined): Promise<string | undefined> {
+  const python = vscode.extensions.getExtension("ms-python.python");
+  try {
+    const api = await python?.activate();
+    const found = await api?.environments.resolveEnvironment(api.environments.getActiveEnvironmentPath(folder));
+    return found?.executable.uri?.fsPath;
+  } catch {
+    return undefined; // that extension's own trouble, which it tells itself
+  }
+}
+
+/** A program of a virtual environment. */
+export function programIn(environment: string, name: string): string {
+  return IS_WINDOWS ? path.join(environment, "Scripts", `${name}.exe`) : path.join(environment, "bin", name);
 }
 
 /** Looks for the package beside the interpreter instead of running it, which would cost a second. */
-async function hasInkling(interpreter: string): Promise<boolean> {
-  const script = process.platform === "win32" ? "inkling.exe" : "inkling";
-  return fs.existsSync(path.join(path.dirname(interpreter), script));
+function hasInkling(interpreter: string): boolean {
+  return fs.existsSync(path.join(path.dirname(interpreter), IS_WINDOWS ? "inkling.exe" : "inkling"));
 }
 
 function lookUp(name: string): string | undefined {
-  const suffixes = process.platform === "win32" ? [".exe", ".cmd"] : [""];
+  const suffixes = IS_WINDOWS ? [".exe", ".cmd"] : [""];
   for (const folder of (process.env.PATH ?? "").split(path.delimiter)) {
     for (const suffix of suffixes) {
       const candidate = path.join(folder, name + suffix);

@@ -23,7 +23,11 @@ describe("Inkling in VS Code", () => {
   it("registers every command of the palette", async () => {
     const manifest = JSON.parse(fs.readFileSync(path.join(vscode.extensions.getExtension("inkling.inkling")!.extensionPath, "package.json"), "utf8"));
     const known = await vscode.commands.getCommands(true);
-    const missing = manifest.contributes.commands.map(({ command }: { command: string }) => command).filter((id: string) => !known.includes(id));
+    const listed: { command: string; enablement?: string }[] = manifest.contributes.commands;
+    const shown = listed.filter(({ command, enablement }) => !enablement?.startsWith("inkling.offers.") || known.includes(command));
+    const hidden = listed.filter((one) => !shown.includes(one)).map(({ command }) => command);
+    assert.ok(shown.length >= 20, `not registered: ${hidden}`);
+    const missing = shown.map(({ command }) => command).filter((id) => !known.includes(id));
     assert.deepStrictEqual(missing, []);
   });
 
@@ -121,5 +125,44 @@ describe("Inkling in VS Code", () => {
     cursorAfter(editor, "one ");
     const said = await vscode.commands.executeCommand<string>("inkling.whyNothing");
     assert.ok(said.length > 0);
+  });
+
+  it("asks for what a command needs, and sends nothing when the user thinks better of it", async () => {
+    await open("The change was approved by Ada on Monday.\n", "plaintext");
+    const asked: (vscode.InputBoxOptions | undefined)[] = [];
+    const answers = [undefined, "  ", "Who approved the change?"];
+    const real = vscode.window.showInputBox;
+    Object.assign(vscode.window, { showInputBox: async (options?: vscode.InputBoxOptions) => answers[asked.push(options) - 1] });
+    try {
+      assert.strictEqual(await vscode.commands.executeCommand("inkling.ask.document"), undefined);
+      assert.strictEqual(await vscode.commands.executeCommand("inkling.ask.document"), undefined);
+      const answer = await vscode.commands.executeCommand<string>("inkling.ask.document");
+      assert.ok(answer.length > 0);
+    } finally {
+      Object.assign(vscode.window, { showInputBox: real });
+    }
+    assert.match(asked[0]!.prompt!, /^Ask this document/);
+    assert.strictEqual(asked.length, answers.length);
+  });
+
+  it("offers the models that can do a feature's task, and writes the choice into the user's settings", async () => {
+    const seen: (vscode.QuickPickItem & { id?: string })[][] = [];
+    const real = vscode.window.showQuickPick;
+    const pick = async (items: (vscode.QuickPickItem & { id?: string })[]) =>
+      items.find(({ label, id }) => (seen.length === 1 ? label === "search" : id === "starter:encoder"));
+    Object.assign(vscode.window, { showQuickPick: (items: vscode.QuickPickItem[]) => (seen.push(items), pick(items)) });
+    const settings = () => vscode.workspace.getConfiguration("inkling").inspect<Record<string, { model?: string }>>("settings")!.globalValue!;
+    const before = settings();
+    try {
+      await vscode.commands.executeCommand("inkling.chooseModel");
+      assert.deepStrictEqual(settings(), { ...before, search: { model: "starter:encoder" } });
+    } finally {
+      Object.assign(vscode.window, { showQuickPick: real });
+      await vscode.workspace.getConfiguration("inkling").update("settings", before, vscode.ConfigurationTarget.Global);
+    }
+    const [uses, models] = seen;
+    assert.ok(["complete", "classify", "summarize"].every((name) => uses.some(({ label }) => label === name)));
+    assert.ok(models.some(({ label, description }) => label === "$(check) starter:encoder" && /MB · apache/.test(description!)));
+    assert.ok(!models.some(({ id }) => id === "starter:code"), "a model that cannot do the task is not offered");
   });
 });

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+from importlib.metadata import entry_points
 
 from inkling.settings.schema import installed_plugins, json_schema
 
-from .conftest import REPOSITORY
+from .conftest import REPOSITORY, need
 
+NEED_A_PLACE = {"classify.ignore_label", "classify.raise_threshold", "rules.silence", "rules.raise_threshold"}
+"""Commands with arguments that only a quick fix gives."""
 PAGE = (REPOSITORY / "docs" / "editors.md").read_text()
 
 
@@ -39,8 +43,22 @@ def test_pictures_exist() -> None:
         assert (REPOSITORY / "docs" / name).exists(), name
 
 
-def test_extension_knows_the_servers_settings() -> None:
-    manifest = json.loads((REPOSITORY / "client-vscode" / "package.json").read_text())
-    setting = manifest["contributes"]["configuration"]["properties"]["inkling.settings"]
-    ours = json.loads(json.dumps(json_schema(installed_plugins())["properties"]))
-    assert setting["properties"] == ours, "out of date: run `npm run settings` in client-vscode"
+def test_extensions_manifest_is_up_to_date() -> None:
+    """Its settings are the server's own schema, its palette is commands.json."""
+    need("node")
+    schema = json.dumps(json_schema(installed_plugins()))
+    client = REPOSITORY / "client-vscode"
+    run = subprocess.run(["node", "manifest.mjs", "--check"], cwd=client, input=schema, text=True, check=False)
+    assert run.returncode == 0, "out of date: run `npm run manifest` in client-vscode"
+
+
+def test_palette_has_every_plugins_commands() -> None:
+    """Those that can be run without a place that only a quick fix knows."""
+    listed = {entry["command"] for entry in json.loads((REPOSITORY / "client-vscode" / "commands.json").read_text())}
+    offered = {
+        surface.name
+        for point in entry_points(group="inkling.plugins")
+        for method in vars(point.load()).values()
+        if (surface := getattr(method, "__inkling_surface__", None)) is not None and surface.kind == "command"
+    }
+    assert offered - listed == NEED_A_PLACE

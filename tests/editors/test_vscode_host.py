@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 
 from .code_server import CLIENT, MODULES, build, code_server, drive, need_code_server, server_settings
-from .conftest import SCRIPTED
+from .conftest import REPOSITORY, SCRIPTED
 
 WORDS = (
     *("orders.sort();", "\nlet", "\tlast=orders.pop();", "\nprinter.feed(3);", "\nshelf.close();"),
@@ -42,3 +44,31 @@ def test_extension_host(home: Path) -> None:
     assert int(re.search(r"(\d+) passing", said)[1]) >= 15, said
     assert "failing" not in said
     assert not ran.exists(), "the workspace's own Python file ran"
+
+
+@pytest.mark.timeout(200)
+def test_managed_environment(home: Path) -> None:
+    """No server anywhere: the extension makes an environment from the wheel of this checkout.
+
+    pip resolves nothing here: the wheel goes in alone, and what it needs is found by PYTHONPATH.
+    """
+    need_code_server()
+    build("build", "build-tests")
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(home)]
+    subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True)
+    [wheel] = home.glob("*.whl")
+    workspace = home / "workspace"
+    workspace.mkdir()
+    managed = {"package": str(wheel), "pipArguments": ["--no-deps", "--no-index"], "python": sys.executable}
+    settings = {f"inkling.managed.{key}": value for key, value in managed.items()}
+    variables = {
+        "INKLING_MOCHA": str(MODULES / "mocha"),
+        "INKLING_MANAGED": "1",
+        "PATH": "/usr/bin:/bin",
+        "PYTHONPATH": ":".join(path for path in sys.path if path.endswith("site-packages")),
+    }
+    driver = ("--vscode-option", "enable-smoke-test-driver")
+    with code_server(home, workspace, settings, *driver, **SCRIPTED | variables) as host:
+        said = drive("host.mjs", home, host, str(workspace), str(CLIENT), timeout_s=170)
+    assert int(re.search(r"(\d+) passing", said)[1]) >= 3, said
+    assert "failing" not in said

@@ -299,10 +299,10 @@ class _Memory:
 
 
 def probe_points(*names: str) -> list[EntryPoint]:
-    """Entry points of the plugins in probes.py: pairs `name=Class`."""
+    """Entry points of plugins: pairs `name=Class` of probes.py, or `name=module:Class`."""
     module = __name__.rpartition(".")[0] + ".probes"
     pairs = (name.split("=") for name in names)
-    return [EntryPoint(name, f"{module}:{attribute}", "inkling.plugins") for name, attribute in pairs]
+    return [EntryPoint(name, at if ":" in at else f"{module}:{at}", "inkling.plugins") for name, at in pairs]
 
 
 @contextlib.asynccontextmanager

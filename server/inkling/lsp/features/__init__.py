@@ -14,6 +14,7 @@ from inkling.lsp.features import (
     initialize,
     inlay_hint,
     inline_completion,
+    models,
     notebook_sync,
     semantic_tokens,
     set_trace,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 FEATURES = (
     initialize, shutdown, set_trace, settings_changes, work_done_progress, text_sync, notebook_sync,
     hover, diagnostic, code_action, code_lens, completion, inlay_hint, semantic_tokens, inline_completion,
-    workspace_symbol, execute_command, text_document_content, status,
+    workspace_symbol, execute_command, text_document_content, status, models,
 )  # fmt: skip
 
 
