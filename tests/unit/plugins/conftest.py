@@ -98,6 +98,13 @@ class WordTokens:
                 return TokenSpan(number, match[0], match.start(), match.end())
         return None
 
+    async def spans(self, snapshot: Snapshot, start: int, end: int, model: str) -> list[TokenSpan]:
+        return [
+            TokenSpan(number, match[0], match.start(), match.end())
+            for number, match in enumerate(re.finditer(r"\S+", snapshot.text))
+            if match.start() < end and match.end() > start
+        ]
+
     async def context_window(self, model: str) -> int | None:
         return 100
 
