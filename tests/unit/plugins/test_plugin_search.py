@@ -94,7 +94,7 @@ async def search(started: Any, tmp_path: Path) -> Any:
     async def make(files: dict[str, str] = FILES, engine: Any = None, **settings: Any) -> Any:
         plugin = await started(Search, engine or Meaning(), **settings)
         editor = Workspace(tmp_path, files)
-        documents = editor.open
+        documents = editor.known
         editor.documents = lambda: documents  # type: ignore[method-assign]
         editor.open = editor.open_place  # type: ignore[assignment]
         plugin.open_documents = documents
