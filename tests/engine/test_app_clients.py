@@ -1,4 +1,4 @@
-"""Hugging Face's own client against the app on loopback: it must read our replies without knowing of Inkling."""
+"""Hugging Face's and OpenAI's own clients against the app on loopback: they know nothing of Inkling."""
 
 from __future__ import annotations
 
@@ -93,3 +93,62 @@ async def test_chat_of_the_inference_client(url: str) -> None:
 
     assert (await asyncio.to_thread(whole)).choices[0].message.content == "w0 w1 "
     assert await asyncio.to_thread(stream) == ["w0 ", "w1 "]
+
+
+@pytest.fixture
+async def openai_client(url: str) -> AsyncGenerator[Any, None]:
+    import openai
+
+    async with openai.AsyncOpenAI(base_url=f"{url}/v1", api_key="unused", max_retries=0) as client:
+        yield client
+
+
+async def test_openais_client_completes_and_chats(openai_client: Any) -> None:
+    said = [{"role": "user", "content": "hi"}]
+    whole = await openai_client.completions.create(model="fake", prompt="p", max_tokens=2)
+    assert (whole.choices[0].text, whole.choices[0].finish_reason) == ("w0 w1 ", "length")
+    assert whole.usage.completion_tokens == 2
+    stream = await openai_client.completions.create(model="fake", prompt="p", max_tokens=2, stream=True)
+    assert [piece.choices[0].text async for piece in stream] == ["w0 ", "w1 "]
+    chat = await openai_client.chat.completions.create(model="fake", messages=said, max_tokens=2)
+    assert chat.choices[0].message.content == "w0 w1 "
+    options = {"include_usage": True}
+    stream = await openai_client.chat.completions.create(
+        model="fake", messages=said, max_tokens=2, stream=True, stream_options=options
+    )
+    pieces = [piece async for piece in stream]
+    assert "".join(piece.choices[0].delta.content for piece in pieces if piece.choices) == "w0 w1 "
+    assert pieces[-1].usage.completion_tokens == 2
+    filled = await openai_client.completions.create(model="fake", prompt="p", suffix="s", max_tokens=1)
+    assert filled.choices[0].text == "w0 "
+
+
+async def test_openais_client_embeds_and_lists(openai_client: Any) -> None:
+    vectors = await openai_client.embeddings.create(model="fake", input=["x", "y"])
+    assert [row.embedding for row in vectors.data] == [[1.0, 0.0, 0.0, 0.0]] * 2
+    assert [model.id async for model in await openai_client.models.list()] == ["fake"]
+
+
+async def test_openais_client_understands_our_errors(openai_client: Any) -> None:
+    import openai
+
+    with pytest.raises(openai.BadRequestError, match="other than 1 is not supported"):
+        await openai_client.completions.create(model="fake", prompt="p", n=2)
+    with pytest.raises(openai.NotFoundError) as caught:
+        await openai_client.completions.create(model="fake?load_fault=model-not-found", prompt="p")
+    assert caught.value.type == "model-not-found"
+    stream = await openai_client.completions.create(model="fake?poison=boom", prompt="boom", max_tokens=4, stream=True)
+    with pytest.raises(openai.APIError):
+        async for _ in stream:
+            pass
+
+
+async def test_openais_client_and_the_token() -> None:
+    import httpx2
+    import openai
+
+    app = create_app(FakeBackend, token="s3cret", hosts=frozenset({"127.0.0.1:1"}))
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app)) as http:
+        client = openai.AsyncOpenAI(base_url="http://127.0.0.1:1/v1", api_key="wrong", max_retries=0, http_client=http)
+        with pytest.raises(openai.AuthenticationError):
+            await client.models.list()

@@ -25,6 +25,9 @@ NO_FIM = "no-fim-tokens"
 _REFUSALS = frozenset({"remote-refused", "remote-error", "bad-output"})
 """What a server answers to a field that it does not know."""
 
+_NO_LIST = frozenset({"remote-not-found", "remote-refused", "remote-error", "bad-output", "remote-not-engine"})
+"""What a server without a usable list of models answers; its models may work all the same."""
+
 _OPTIONAL = ("logprobs", "suffix")
 
 _MOST_STOPS = 4
@@ -65,7 +68,7 @@ class OpenAIEngine(RemoteEngine):
                 try:
                     await self.listed()
                 except InklingError as error:
-                    if error.reason not in ("remote-not-found", "remote-refused", "bad-output", "remote-not-engine"):
+                    if error.reason not in _NO_LIST:
                         raise
                     self._models = {}
             return self._models or {}
