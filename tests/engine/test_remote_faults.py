@@ -63,6 +63,7 @@ async def refusal(engine: OpenAIEngine) -> InklingError:
         (reply(401, {"error": {"message": f"bad key {SECRET}"}}), "remote-auth", "a token was refused"),
         (reply(403, "no"), "remote-auth", "403"),
         (reply(404, "not here"), "remote-not-found", "/v1/completions"),
+        (reply(404, {"detail": "Not Found"}), "remote-not-found", "/v1/completions"),
         (reply(404, {"error": {"message": "The model `m` does not exist."}}), "model-not-found", "does not exist"),
         (reply(400, {"error": {"message": "no model m", "code": "model_not_found"}}), "model-not-found", "no model m"),
         (reply(400, {"detail": f"cannot parse: {TEXT}"}), "remote-refused", "HTTP status 400"),

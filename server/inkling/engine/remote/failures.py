@@ -20,6 +20,9 @@ _LONGEST_WORDS = 200
 _ECHO = 10
 """Equal characters from which words count as a quotation."""
 
+_NO_SUCH_PATH = frozenset({"", "Not Found", "Not found"})
+"""What frameworks say of a path that nobody serves."""
+
 _SLUG = re.compile(r"[a-z][a-z-]{2,40}")
 _NAMES = frozenset({"model", "role", "task", "src_lang", "tgt_lang"})
 
@@ -86,7 +89,7 @@ def bad_status(
     """A reply that is no success."""
     data = _json(content)
     words = words_of(data, sent, token)
-    said = f" It says: {words}" if words else ""
+    said = f" It says: {words.rstrip('.')}." if words else ""
     if 300 <= status < 400:
         from urllib.parse import urlsplit
 
@@ -106,7 +109,7 @@ def bad_status(
         )
     if ours := _ours(address, data, sent, token):
         return ours
-    if status == 404 and not words:
+    if status == 404 and words in _NO_SUCH_PATH:
         return InklingError(
             "remote-not-found",
             f"{address} has nothing at {path}.",
