@@ -22,8 +22,11 @@ from inkling.errors import InklingError
 
 BEGIN, END = "<!-- capacity: begin -->", "<!-- capacity: end -->"
 TEAMS = (100, 500, 5000)
-_SHORTEST_S, _FEWEST_REQUESTS = 300.0, 4000
-"""Simulated time: long enough for breaks and bursts to mix; for small teams until so many requests were made."""
+_SHORTEST_S, _FEWEST_REQUESTS = 30.0, 8000
+"""Simulated time: doubled until so many requests were made."""
+
+_WARM_UP_S = 900.0
+"""Typists begin this long before, so that breaks and bursts have mixed when the pool is first asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +113,7 @@ def _one(measured: Measured, keys: Iterator[Stroke], seed: int, name: str, secon
     chance = random.Random(seed)  # noqa: S311
     rhythm = Rhythm()
     rhythm.answered(percentile(measured.warm, 0.5))
-    now, document = 0.0, 0
+    now, document = -_WARM_UP_S, 0
     asked: Request | None = None
     for stroke in keys:
         now += stroke.after_s
@@ -121,7 +124,8 @@ def _one(measured: Measured, keys: Iterator[Stroke], seed: int, name: str, secon
             else:
                 if not from_memory:
                     asked.gives_up_at = now
-                yield asked
+                if asked.at >= 0:
+                    yield asked
                 asked = None
         if now > seconds:
             return
@@ -138,9 +142,9 @@ def diagnostics(measured: Measured, developers: int, seconds: float, seed: int) 
 
     def one(n: int) -> Iterator[Request]:
         chance = random.Random(seed + n)  # noqa: S311
-        now = 0.0
+        now = -_WARM_UP_S
         for stroke in strokes(seed * 1_000_003 + n):
-            if stroke.after_s > pause_s and now > 0:
+            if stroke.after_s > pause_s and now + pause_s >= 0:
                 service = chance.choice(measured.diagnostics)
                 yield Request(now + pause_s, service, service)
             now += stroke.after_s
@@ -169,10 +173,11 @@ def need(
         late = [float("inf") for waited in result.given_up_waits_s if waited > wait_s]
         return percentile([*result.waits_s, *late], 0.95) <= wait_s
 
-    high = 1
+    busy = sum(min(one.warm_s, one.gives_up_at - one.at) for one in requests) / seconds
+    low = max(0, int(0.9 * busy))  # does not fit: with every prefix warm it could just not keep up
+    high = low + 1
     while not fits(found := at(high)):
-        high *= 2
-    low = high // 2  # does not fit
+        low, high = high, 2 * high
     while high - low > 1:
         middle = (low + high) // 2
         if fits(result := at(middle)):
@@ -192,15 +197,18 @@ def table(measured: Measured, teams: Sequence[int], *, at_once: float, wait_s: f
         f"{at_once:.0%} of a team types at the peak; 95 % of requests wait at most {1000 * wait_s:g} ms for a turn.",
         "",
         "| developers | requests per typing developer and hour | replicas for completion | busy | prefix cache warm "
-        "| replicas for diagnostics | busy |",
-        "|---:|---:|---:|---:|---:|---:|---:|",
+        "| the same, each request to the idlest replica | replicas for diagnostics | busy |",
+        "|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for team in teams:
-        ghost = need(measured, "completion", team, at_once=at_once, wait_s=wait_s, seed=seed)
-        squiggle = need(measured, "diagnostics", team, at_once=at_once, wait_s=wait_s, seed=seed)
+        ghost, idlest, squiggle = (
+            need(measured, kind, team, at_once=at_once, wait_s=wait_s, seed=seed, spill=spill)
+            for kind, spill in (("completion", 2), ("completion", 0), ("diagnostics", 2))
+        )
         rows.append(
             f"| {team:,} | {ghost.per_hour:,.0f} + {squiggle.per_hour:,.0f} "
             f"| {ghost.replicas} | {ghost.utilization:.0%} | {ghost.result.warm_share:.0%} "
+            f"| {idlest.replicas}, {idlest.result.warm_share:.0%} warm "
             f"| {squiggle.replicas} | {squiggle.utilization:.0%} |"
         )
     return "\n".join(rows)

@@ -55,7 +55,6 @@ class _Server:
         self.urgent: deque[Request] = deque()
         self.running: Request | None = None
         self.since = 0.0
-        self.load = 0
         self._caches: OrderedDict[str, None] = OrderedDict()
         self._room = caches
 
@@ -89,6 +88,7 @@ def simulate(
     """
     result = Result()
     pool = [_Server(caches) for _ in range(servers)]
+    loads = [0] * servers
     common = _Server(0)
     events: list[tuple[float, int, int, Request]] = []
     arrivals = iter(requests)
@@ -107,12 +107,12 @@ def simulate(
     def choose(request: Request) -> int:
         if not route:
             return next((n for n, server in enumerate(pool) if server.running is None), -1)
-        idlest = min(server.load for server in pool)
+        idlest = min(loads)
         if request.key:
             if request.key not in orders:
                 orders[request.key] = order_of(request.key, servers)
-            return next(n for n in orders[request.key] if pool[n].load <= idlest + spill)
-        return next(n for n, server in enumerate(pool) if server.load == idlest)
+            return next(n for n in orders[request.key] if loads[n] <= idlest + spill)
+        return loads.index(idlest)
 
     def start(index: int, request: Request, now: float) -> None:
         server = pool[index]
@@ -127,7 +127,7 @@ def simulate(
         server = pool[index]
         result.busy_s += now - server.since
         server.running = None
-        server.load -= 1
+        loads[index] -= 1
         if (waiting := (server if route else common).pop()) is not None:
             start(index, waiting, now)
 
@@ -144,7 +144,7 @@ def simulate(
                 schedule(request.gives_up_at, _GIVE_UP, request)
             if index >= 0:
                 request.server = index
-                pool[index].load += 1
+                loads[index] += 1
             if index < 0:
                 common.push(request)
             elif pool[index].running is None:
@@ -163,7 +163,7 @@ def simulate(
             else:
                 result.given_up_waits_s.append(now - request.at)
                 if request.server >= 0:
-                    pool[request.server].load -= 1
+                    loads[request.server] -= 1
     return result
 
 

@@ -55,9 +55,8 @@ def up(settings: ClusterSettings, *, address: str = "", detach: bool = False, sa
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stop.set())
     options: dict[str, Any] = {"log_to_driver": False, "configure_logging": False, "logging_level": "ERROR"}
-    if address:
-        options["address"] = address
-    else:
+    options["address"] = address or "local"  # not what a Ray that is long gone may have left in the temporary folder
+    if not address:
         options["include_dashboard"] = False
         if settings.host in ("127.0.0.1", "localhost"):
             options["_node_ip_address"] = "127.0.0.1"
