@@ -17,7 +17,8 @@ test: $(READY)  ## everything
 check: $(READY)  ## what a reviewer would run first
 	@$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy
 
-bench: $(READY)  ## every figure, with its peers, into bench/results.json
+bench: $(READY)  ## every figure, with its peers, into bench/results.json; the first time builds llama.cpp, 10 minutes
+	@PYTHON=$(PY) bench/install_llama_cpp.sh
 	@$(PY) -m bench $(ARGS)
 
 soak: $(READY)  ## minutes of faults: make soak ARGS="--minutes 10"

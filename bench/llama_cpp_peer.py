@@ -1,7 +1,7 @@
 """llama.cpp beside us: `python -m bench.llama_cpp_peer MODEL.gguf THREADS CONTEXT STEPS` prints its figures as JSON.
 
-Runs in a process of its own, since two OpenMP runtimes in one process slow each other down. Needs llama-cpp-python;
-INKLING_LLAMA_CPP may name the folder that it was installed into with `pip install --target`.
+Runs in a process of its own, since two OpenMP runtimes in one process slow each other down. `install_llama_cpp.sh`
+builds it into .cache/llama-cpp; INKLING_LLAMA_CPP may name another folder that llama-cpp-python and gguf are in.
 """
 
 from __future__ import annotations
@@ -14,7 +14,13 @@ import time
 from pathlib import Path
 from statistics import median
 
-FOLDER = os.environ.get("INKLING_LLAMA_CPP", "")
+ROOT = Path(__file__).parents[1]
+FOLDER = os.environ.get("INKLING_LLAMA_CPP", str(ROOT / ".cache" / "llama-cpp"))
+LONGEST_S = 600
+
+
+class PeerFailed(Exception):
+    """llama.cpp ended without figures; says how."""
 
 
 def available() -> bool:
@@ -26,9 +32,7 @@ def available() -> bool:
 def measure(model: Path, *, threads: int, context: int, steps: int) -> dict[str, float]:
     """Prefill and decode in tokens per second, and the time of 5 tokens on a warm prefix, in seconds."""
     command = [sys.executable, "-m", "bench.llama_cpp_peer", str(model), str(threads), str(context), str(steps)]
-    done = subprocess.run(
-        command, env=_environment(), capture_output=True, text=True, check=True, cwd=Path(__file__).parents[1]
-    )
+    done = _run(command)
     figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return figures
 
@@ -36,14 +40,28 @@ def measure(model: Path, *, threads: int, context: int, steps: int) -> dict[str,
 def make_gguf(kind: str, path: Path) -> None:
     """Write the benchmark's model as GGUF, where the gguf package is."""
     code = "import sys, pathlib, bench.completion_model as m; m.write_gguf(pathlib.Path(sys.argv[1]), sys.argv[2])"
-    subprocess.run(
-        [sys.executable, "-c", code, str(path), kind], env=_environment(), check=True, cwd=Path(__file__).parents[1]
-    )
+    _run([sys.executable, "-c", code, str(path), kind])
+
+
+def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
+    """Raises PeerFailed, with the signal or the last line where Python's fault handler told of one."""
+    try:
+        done = subprocess.run(command, env=_environment(), capture_output=True, text=True, cwd=ROOT, timeout=LONGEST_S)
+    except subprocess.TimeoutExpired as error:
+        raise PeerFailed(f"nothing within {LONGEST_S} s") from error
+    if done.returncode or not (done.stdout or "-c" in command):
+        place = next((line.strip() for line in done.stderr.splitlines() if "File" in line), "")
+        last = done.stderr.strip().splitlines()[-1:] or [""]
+        raise PeerFailed(f"status {done.returncode}; {place or last[0][:200]}")
+    return done
 
 
 def _environment() -> dict[str, str]:
-    # after our own packages, so that what llama.cpp brought along shadows none of them
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH", ""), FOLDER]))}
+    return {
+        **os.environ,
+        "PYTHONFAULTHANDLER": "1",
+        "PYTHONPATH": os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH", ""), FOLDER])),
+    }
 
 
 def main() -> None:
@@ -66,7 +84,7 @@ def main() -> None:
         llm.eval([ids[n]])
         times.append(time.perf_counter() - began)
     began = time.perf_counter()
-    llm.eval(ids[:5])
+    llm.eval(ids[:5])  # as a keystroke does
     print(json.dumps({"prefill": prefill, "decode": 1 / median(times), "warm_s": time.perf_counter() - began}))
 
 

@@ -35,6 +35,7 @@ from inkling_plugins.completion.reasons import NOTICES, Rejected, detail
 from inkling_plugins.completion.repeats import drop_typed_ending, stop_at_repetition
 from inkling_plugins.completion.settings import CompleteSettings
 from inkling_plugins.completion.site import Site, rejects_middle
+from inkling_plugins.completion.workspace_lines import WorkspaceLines
 from inkling_plugins.globs import matches
 from inkling_plugins.writing import Pieces, generated, write_at
 
@@ -57,7 +58,8 @@ class Complete(Plugin):
     async def start(self) -> None:
         """Begin with an empty memory."""
         self._cache = GhostCache()
-        self._maker = Maker(self.engine, self._cache, self._others)
+        self._workspace = WorkspaceLines(self.editor)
+        self._maker = Maker(self.engine, self._cache, self._others, self._workspace)
         self._debounce = Debounce()
         self._place: Place | None = None
         self._shown: tuple[Place, str] | None = None
@@ -66,6 +68,7 @@ class Complete(Plugin):
     async def stop(self) -> None:
         """Close what still runs."""
         self._maker.rest()
+        self._workspace.close()
         self._cache.clear()
 
     @inline_completion

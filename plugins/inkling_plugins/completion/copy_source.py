@@ -5,8 +5,9 @@ No model runs. A long match is right often enough to be shown alone; a shorter o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 KEY = 12
 """Characters that must match before a place is looked at."""
@@ -51,9 +52,12 @@ class Copy:
         return len(line) >= needed and line[:needed] == other[:needed]
 
 
-def find_copy(before: str, texts: Sequence[str], *, lines: int = 1) -> Copy | None:
+def find_copy(
+    before: str, texts: Sequence[str], *, lines: int = 1, indexed: Iterable[tuple[str, int]] = ()
+) -> Copy | None:
     """The best continuation of `before` out of itself and the other `texts`, most relevant first, or None.
 
+    `indexed` are further texts with the place of each to compare (see `line_index`), less relevant.
     Up to `lines` lines are taken. Where several places match equally long, the line that most of them continue with
     wins, then the nearest.
     """
@@ -62,7 +66,8 @@ def find_copy(before: str, texts: Sequence[str], *, lines: int = 1) -> Copy | No
         return None
     best = 0
     followers: list[str] = []
-    for text, end in _places(key, before, texts):
+    known = ((text, end) for text, end in indexed if end >= KEY and text.startswith(key, end - KEY))
+    for text, end in chain(_places(key, before, texts), known):
         matched = _match_length(before, text, end)
         follower = _lines(text, end, lines)
         if matched >= best and follower.strip():

@@ -10,11 +10,14 @@ from dataclasses import replace
 from inkling.api import Engine, GenerateRequest, InklingError, Position, Priority, Scope, Snapshot, scope_at
 from inkling_plugins.completion.copy_source import Copy
 from inkling_plugins.completion.ghost_cache import Ghost, GhostCache, Place
+from inkling_plugins.completion.line_index import LineIndex
 from inkling_plugins.completion.present import Manners, Shown, present
 from inkling_plugins.completion.prompt import prompt_windows
 from inkling_plugins.completion.settings import CompleteSettings
 from inkling_plugins.completion.site import Site, wants_lines
 from inkling_plugins.completion.surroundings import Surroundings, copy_from
+from inkling_plugins.completion.workspace_lines import WorkspaceLines
+from inkling_plugins.globs import matches
 
 IDLE_S = 1.0
 """A pause after which the model may read new context."""
@@ -31,20 +34,27 @@ _IN_TEXT = (Scope.COMMENT, Scope.DOCSTRING, Scope.STRING)
 class Maker:
     """Makes ghosts and puts them into the cache. `others` gives the documents that a model may see."""
 
-    def __init__(self, engine: Engine, cache: GhostCache, others: Callable[[], Sequence[Snapshot]]) -> None:
+    def __init__(
+        self, engine: Engine, cache: GhostCache, others: Callable[[], Sequence[Snapshot]], workspace: WorkspaceLines
+    ) -> None:
         self._engine = engine
         self._cache = cache
         self._others = others
+        self._workspace = workspace
         self._surroundings = Surroundings()
         self._idle: asyncio.Task[None] | None = None
 
     async def look(
         self, snapshot: Snapshot, position: Position, settings: CompleteSettings
     ) -> tuple[Scope, Copy | None]:
-        """What surrounds the cursor, and what open documents propose; found off the event loop, beside the wait."""
+        """What surrounds the cursor, and what the workspace proposes; found off the event loop, beside the wait."""
         others = self._others()
         self._cache.keep({snapshot.uri, *(other.uri for other in others)})
-        return await asyncio.to_thread(_look, snapshot, position, others, settings.copy)
+        if settings.copy:
+            most = settings.copy_workspace_mb << 20
+            self._workspace.refresh(snapshot, most, lambda uri: matches(uri, settings.exclude))
+        index = self._workspace.index
+        return await asyncio.to_thread(_look, snapshot, position, others, index, settings.copy)
 
     def begin(
         self,
@@ -146,10 +156,10 @@ class Maker:
 
 
 def _look(
-    snapshot: Snapshot, position: Position, others: Sequence[Snapshot], copies: bool
+    snapshot: Snapshot, position: Position, others: Sequence[Snapshot], index: LineIndex, copies: bool
 ) -> tuple[Scope, Copy | None]:
     scope = scope_at(snapshot, position) if len(snapshot) <= _PARSED else Scope.CODE
-    return scope, copy_from(snapshot, position, others, _COPIED_LINES) if copies else None
+    return scope, copy_from(snapshot, position, others, _COPIED_LINES, index) if copies else None
 
 
 def _stands_alone(copy: Copy, site: Site, least: int) -> bool:

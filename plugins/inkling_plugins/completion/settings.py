@@ -42,7 +42,9 @@ class CompleteSettings(Plugin.Settings):
     ahead: bool = False
     """After a suggestion is shown, compute the next one as if it were accepted, at low priority."""
     copy: bool = True
-    """Suggest what followed the same text in open documents."""
+    """Suggest what followed the same text in open documents and other files of the workspace."""
+    copy_workspace_mb: int = field(default=16, metadata={"min": 0, "max": 1024})
+    """Memory for the lines of workspace files that are not open, in MB; 0: copy from open documents alone."""
     copy_alone: int = field(default=48, metadata={"min": 12, "max": 256})
     """Matching characters from which the rest of a line is copied without a model; a whole line needs twice as many."""
     continue_tokens: int = field(default=256, metadata={"min": 1, "max": 8192})

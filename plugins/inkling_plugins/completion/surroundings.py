@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from inkling.api import ContextFile, Position, Snapshot, uri_path
 from inkling_plugins.completion.context_ring import LINES, ContextRing, RingChunk, chunk_of
 from inkling_plugins.completion.copy_source import Copy, find_copy
+from inkling_plugins.completion.line_index import LineIndex
 
 _COPY_WINDOW = 200_000
 _CONTEXT_CHARACTERS = 8_000
@@ -56,8 +57,13 @@ def _chunk_at(snapshot: Snapshot, line: int) -> RingChunk | None:
     return chunk if chunk is not None and len(chunk.text) <= _CHUNK_CHARACTERS else None
 
 
-def copy_from(snapshot: Snapshot, position: Position, others: Sequence[Snapshot], lines: int) -> Copy | None:
-    """What followed the same text elsewhere in the document or in `others`; those in the same language come first."""
+def copy_from(
+    snapshot: Snapshot, position: Position, others: Sequence[Snapshot], lines: int, index: LineIndex | None = None
+) -> Copy | None:
+    """What followed the same text elsewhere in the document, in `others`, or in the files of `index`.
+
+    Of `others`, those in the same language come first.
+    """
     offset = snapshot.offset(position)
     texts = [snapshot.slice(offset, offset + _COPY_WINDOW)]
     texts += [
@@ -65,5 +71,7 @@ def copy_from(snapshot: Snapshot, position: Position, others: Sequence[Snapshot]
         for other in sorted(others, key=lambda other: other.language != snapshot.language)
         if other.uri != snapshot.uri
     ]
-    copy = find_copy(snapshot.slice(offset - _COPY_WINDOW, offset), texts, lines=lines)
+    before = snapshot.slice(offset - _COPY_WINDOW, offset)
+    opened = {snapshot.uri, *(other.uri for other in others)}
+    copy = find_copy(before, texts, lines=lines, indexed=index.places(before, opened) if index else ())
     return None if copy is None else Copy(copy.text.replace("\r", ""), copy.matched, copy.votes, copy.places)

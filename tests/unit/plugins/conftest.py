@@ -29,6 +29,9 @@ class FakeEditor:
         self.applied: list[Edit] = []
         self.opened: list[tuple[str, Range | None]] = []
         self.folders: tuple[Path, ...] = ()
+        self.written: list[Snapshot] = []
+        """The workspace's files."""
+        self.walks = 0
         self.cache: Path | None = None
         self.choice = 0
         """Which of the options the user takes."""
@@ -73,6 +76,11 @@ class FakeEditor:
 
     def workspace_folders(self) -> Sequence[Path]:
         return self.folders
+
+    async def files(self, skipped: Any = None) -> AsyncIterator[Snapshot]:
+        self.walks += 1
+        for snapshot in self.written:
+            yield snapshot
 
     def cache_folder(self) -> Path:
         if self.cache is None:
