@@ -64,7 +64,9 @@ async def check(capsys: pytest.CaptureFixture[str], *arguments: str, **faults: E
     cli.add_parser(parser.add_subparsers(dest="command"))
     args = parser.parse_args(["check", *arguments])
     engine = FakeEngine(
-        labels={"stupid": [Label("hostile", 0.9), Label("kind", 0.1)]}, entities=mail, faults=dict(faults)
+        labels=lambda text: [Label("hostile", 0.9), Label("kind", 0.1)][:: 1 if "stupid" in text else -1],
+        entities=mail,
+        faults=dict(faults),
     )
     try:
         status = await cli.check(args, lambda settings: engine)

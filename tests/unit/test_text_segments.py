@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import re
 import weakref
+from uuid import uuid4
 
 import pytest
 from hypothesis import given, settings
@@ -439,3 +440,19 @@ def test_every_grammar_has_a_lexical_fallback() -> None:
     assert set(GRAMMARS) <= set(SYNTAXES)
     for language in SYNTAXES:
         assert code.scanner(language).search("") is None
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.text("ab. \n\t\r", max_size=30), min_size=1, max_size=6),
+    st.lists(st.tuples(st.integers(0, 100), st.integers(0, 8), st.text("ab \n\r", max_size=6)), max_size=5),
+)
+def test_paragraphs_after_edits_are_those_of_the_text_read_anew(
+    parts: list[str], edits: list[tuple[int, int, str]]
+) -> None:
+    text = "\n\n".join(parts)
+    for start, length, new in [(0, 0, ""), *edits]:
+        text = text[:start] + new + text[start + length :]
+        edited = Snapshot.of(text, uri="file:///edited.txt", language="plaintext")
+        fresh = Snapshot.of(text, uri=f"file:///{uuid4()}.txt", language="plaintext")
+        assert segments(edited, [SegmentKind.PARAGRAPH]) == segments(fresh, [SegmentKind.PARAGRAPH])

@@ -7,20 +7,20 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from inkling.api import Engine, InklingError, Nothing, Position, Range, Segment, Snapshot
+from inkling.api import Engine, InklingError, Label, Nothing, Position, Range, Segment, SegmentKind, Snapshot
 from inkling_plugins.globs import matches
 from inkling_plugins.ignores import Ignores
 from inkling_plugins.rules.judge import Finding, Mark, marks, placed
 from inkling_plugins.rules.reader import Owner, Reader
 from inkling_plugins.rules.rule import Rule
-from inkling_plugins.rules.store import Store
+from inkling_plugins.rules.store import KEPT_LABELS, Store
 from inkling_plugins.rules.units import Part, parts_of, places_in
 
 T = TypeVar("T")
 LARGE = 2_000
 """Characters from which a document is parsed off the event loop."""
 
-Memo = dict[tuple[str, str], tuple[tuple[Part, ...], tuple[Mark, ...] | None]]
+Memo = dict[tuple[SegmentKind, str], tuple[tuple[Part, ...], tuple[Mark, ...] | None]]
 """By kind and text of a segment: its units, and its marks once all of them have been read."""
 
 
@@ -86,7 +86,9 @@ class Linter:
                 return result
             missing = self._missing(snapshot, segments, memo)
             if missing and ask:
-                await self._know_labels(rule)
+                await self._ask_labels(rule)
+            self._check_labels(rule, memo)
+            if missing and ask:
                 left = await self.reader.read((snapshot.uri, rule.name), rule, missing, patience_s)
                 if left:
                     words = f"{rule.name}: {left:,} of {count:,} texts are still being read."
@@ -107,7 +109,7 @@ class Linter:
             old = {}
         memo: Memo = {}
         for segment in segments:
-            key = (segment.kind.value, segment.text)
+            key = (segment.kind, segment.text)
             if key not in memo:
                 memo[key] = old.get(key) or (parts_of(segment, rule), None)
         self._memos[owner] = (rule, memo)
@@ -117,7 +119,7 @@ class Linter:
         """The texts that nobody has read, those nearest to where the user looks first."""
         unread: list[tuple[int, Part]] = []
         for segment in segments:
-            parts, known = memo[(segment.kind.value, segment.text)]
+            parts, known = memo[(segment.kind, segment.text)]
             if known is None:
                 unread += [(segment.start, part) for part in parts if self._store.get(part.key) is None]
         if not unread:
@@ -131,7 +133,7 @@ class Linter:
     def _findings(self, snapshot: Snapshot, rule: Rule, segments: Iterable[Segment], memo: Memo) -> list[Finding]:
         found: list[Finding] = []
         for segment in segments:
-            key = (segment.kind.value, segment.text)
+            key = (segment.kind, segment.text)
             parts, known = memo[key]
             if known is None:
                 readings = [(part, self._store.get(part.key)) for part in parts]
@@ -152,16 +154,21 @@ class Linter:
                 kept.append(finding)
         return kept
 
-    async def _know_labels(self, rule: Rule) -> None:
-        """Raises InklingError when a rule names labels that its model does not have."""
-        named = [label for label in (*rule.labels, *rule.thresholds, *rule.messages) if label != "*"]
-        if rule.task == "zero-shot-classification" or not named:
-            return
-        if rule.job not in self._labels:
+    async def _ask_labels(self, rule: Rule) -> None:
+        """Learn which labels a rule's model has, once, and only where the rule names some."""
+        if rule.job not in self._labels and rule.task != "zero-shot-classification" and rule.named_labels:
             state = await self._engine().load(rule.model_id, rule.task)
             self._labels[rule.job] = tuple(dict.fromkeys(_bare(label) for label in state.labels))
-        known = self._labels[rule.job]
-        strange = [label for label in dict.fromkeys(named) if label not in known]
+
+    def _check_labels(self, rule: Rule, memo: Memo) -> None:
+        """Raises InklingError when a rule names labels that its model does not have.
+
+        Where all has been read before, what was read tells the labels: no model need be loaded for that.
+        """
+        if rule.task == "zero-shot-classification" or not rule.named_labels:
+            return
+        known = self._labels.get(rule.job) or self._labels_read(memo)
+        strange = [label for label in rule.named_labels if label not in known]
         if known and strange:
             names = ", ".join(f'"{label}"' for label in strange)
             raise InklingError(
@@ -169,6 +176,12 @@ class Linter:
                 f"{rule.model_id} has no label {names}. Its labels: {', '.join(known)}.",
                 f"Name those in the rule ({rule.origin}).",
             )
+
+    def _labels_read(self, memo: Memo) -> tuple[str, ...]:
+        part = next((parts[0] for parts, _ in memo.values() if parts), None)
+        reading = self._store.get(part.key) if part is not None else None
+        labels = tuple(item.label for item in reading or () if isinstance(item, Label))
+        return labels if len(labels) < KEPT_LABELS else ()  # of more, not all are kept
 
 
 async def _off_loop(snapshot: Snapshot, work: Callable[[], T]) -> T:

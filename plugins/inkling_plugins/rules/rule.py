@@ -173,6 +173,11 @@ class Rule:
         extra = (self.candidates, self.hypothesis, self.multi_label) if self.candidates else ()
         return (self.task, self.model_id, *extra)
 
+    @property
+    def named_labels(self) -> list[str]:
+        """The labels that the rule speaks of, each once."""
+        return [label for label in dict.fromkeys((*self.labels, *self.thresholds, *self.messages)) if label != "*"]
+
     def level(self, label: str) -> Level:
         """How a label shows."""
         rest: Level = "off" if self.labels else self.severity

@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from weakref import WeakKeyDictionary
 
 from inkling.text.block import block_at
-from inkling.text.clean import clean_lines
-from inkling.text.code import LAYERS, code_segments, paragraph_spans
+from inkling.text.code import LAYERS, code_segments
 from inkling.text.commit import commit_segments
 from inkling.text.languages import COMMIT, MARKDOWN, SYNTAXES
 from inkling.text.markdown import PARSE_LIMIT as MARKDOWN_LIMIT
 from inkling.text.markdown import markdown_segments
-from inkling.text.segment import Segment, SegmentKind, assemble
+from inkling.text.paragraphs import paragraph_segments
+from inkling.text.segment import Segment, SegmentKind
 from inkling.text.sentence import sentences
 from inkling.text.snapshot import Snapshot
 
@@ -60,11 +60,7 @@ def _segments(snapshot: Snapshot, layer: frozenset[SegmentKind]) -> tuple[Segmen
         return commit_segments(snapshot.text)
     if snapshot.language in MARKDOWN and len(snapshot) <= MARKDOWN_LIMIT:
         return markdown_segments(snapshot.text)
-    text = snapshot.text
-    return tuple(
-        assemble(SegmentKind.PARAGRAPH, start, end, clean_lines(text[start:end]), start)
-        for start, end in paragraph_spans(text)
-    )
+    return paragraph_segments(snapshot)
 
 
 __all__ = ["PROSE", "Segment", "SegmentKind", "block_at", "segments", "sentences"]

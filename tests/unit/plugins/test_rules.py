@@ -27,8 +27,20 @@ from inkling.engine.fake import FakeEngine
 from inkling_plugins.rules.plugin import Rules
 from inkling_plugins.rules.rule import Rule
 
-RUDE = {"stupid": [Label("hostile", 0.9), Label("kind", 0.1)], "lovely": [Label("kind", 0.8), Label("hostile", 0.2)]}
+SCORES = {"stupid": ("hostile", 0.9, "kind", 0.1), "lovely": ("kind", 0.8, "hostile", 0.2)}
 TONE = Rule(name="tone", labels={"hostile": "warning"})
+
+
+def rude(text: str) -> list[Label]:
+    """Every text has all labels, as of a real model."""
+    first, most, second, rest = next(
+        (s for word, s in SCORES.items() if word in text), ("neutral", 0.9, "hostile", 0.1)
+    )
+    scores = {first: most, second: rest}
+    return [
+        Label(label, scores.get(label, 0.0))
+        for label in sorted(("hostile", "kind", "neutral"), key=lambda x: -scores.get(x, 0.0))
+    ]
 
 
 def mail(text: str) -> Sequence[Entity]:
@@ -37,7 +49,7 @@ def mail(text: str) -> Sequence[Entity]:
 
 
 def engine(**more: Any) -> FakeEngine:
-    return FakeEngine(labels=RUDE, entities=mail, **more)
+    return FakeEngine(labels=rude, entities=mail, **more)
 
 
 def snapshot(text: str, language: str = "markdown", uri: str = "file:///work/a.md") -> Snapshot:
@@ -316,10 +328,12 @@ async def test_why_names_the_word_that_moved_the_score(started: Any) -> None:
     document = snapshot("Such a stupid plan here.\n")
     (item,) = await found(plugin, document)
     plugin.engine.calls.clear()
-    assert await plugin.why(document, item.range, rule="tone", label="hostile") == "hostile 90%: “stupid” +90%"
-    (call,) = plugin.engine.calls
-    assert call.arguments["texts"][1] == "a stupid plan here." and len(call.arguments["texts"]) == 6
-    assert "| stupid | +90.0% |" in plugin.editor.texts[-1][1]
+    said = await plugin.why(document, item.range, rule="tone", label="hostile")
+    assert said == "hostile 90%: without “stupid” it would be neutral (90%)."
+    whole, once = plugin.engine.calls
+    assert whole.arguments["texts"] == ("Such a stupid plan here.",)
+    assert once.arguments["texts"][0] == "a stupid plan here." and len(once.arguments["texts"]) == 5
+    assert "| stupid | +80.0% |" in plugin.editor.texts[-1][1]
 
 
 async def test_not_helpful_is_noted_here_alone(started: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -390,7 +404,7 @@ WRITTEN: list[tuple[dict[str, Any], str]] = [
     ({"task": "translation", "model": "m", "output": "replace"}, "FIRST LINE HERE.\n"),
     ({"task": "text-generation", "prompt": "Explain {selection} in {language}", "output": "below"}, "fake text"),
     ({"task": "text-generation", "prompt": "Explain {selection}", "output": "show"}, "fake text"),
-    ({"task": "text-classification"}, "r: neutral 90%, notable 10%"),
+    ({"task": "text-classification"}, "r: neutral 90%, hostile 10%, kind 0%"),
     ({"task": "token-classification"}, "r: nothing found."),
 ]
 

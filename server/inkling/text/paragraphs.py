@@ -1,0 +1,55 @@
+"""Paragraphs of a text that has no other structure: what an edit did not touch is taken over from the last snapshot."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections import OrderedDict
+from operator import attrgetter
+
+from inkling.text.clean import clean_lines
+from inkling.text.code import paragraph_spans
+from inkling.text.grammar import difference
+from inkling.text.segment import Segment, SegmentKind, assemble
+from inkling.text.snapshot import Snapshot
+
+_KEPT = 16
+_latest: OrderedDict[str, tuple[str, tuple[Segment, ...]]] = OrderedDict()
+
+
+def paragraph_segments(snapshot: Snapshot) -> tuple[Segment, ...]:
+    """The paragraphs in order. The cost follows the edit, but for a comparison of the two texts."""
+    text = snapshot.text
+    old = _latest.get(snapshot.uri)
+    found = _paragraphs(text, 0, len(text)) if old is None else _edited(*old, text)
+    _latest[snapshot.uri] = (text, found)
+    _latest.move_to_end(snapshot.uri)
+    while len(_latest) > _KEPT:
+        _latest.popitem(last=False)
+    return found
+
+
+def _paragraphs(text: str, base: int, end: int) -> tuple[Segment, ...]:
+    return tuple(
+        assemble(
+            SegmentKind.PARAGRAPH,
+            base + start,
+            base + stop,
+            clean_lines(text[base + start : base + stop]),
+            base + start,
+        )
+        for start, stop in paragraph_spans(text[base:end])
+    )
+
+
+def _edited(old: str, known: tuple[Segment, ...], new: str) -> tuple[Segment, ...]:
+    """A paragraph stays when the gap towards the edit is whole: then the edit cannot have joined it to anything."""
+    start, old_end, new_end = difference(old, new)
+    if start == old_end == new_end:
+        return known
+    before = max(0, bisect_right(known, start, key=attrgetter("start")) - 1)
+    after = min(len(known), bisect_left(known, old_end, key=attrgetter("end")) + 1)
+    by = new_end - old_end
+    first = known[before - 1].end if before else 0
+    last = known[after].start + by if after < len(known) else len(new)
+    tail = known[after:] if not by else tuple(segment.moved(by) for segment in known[after:])
+    return known[:before] + _paragraphs(new, first, last) + tail
