@@ -500,6 +500,33 @@ async def test_a_log_folder_that_cannot_be_made_is_told_in_the_status(home: Path
     await gone(home)
 
 
+async def test_an_engine_that_cannot_write_its_files_says_so_and_leaves(home: Path) -> None:
+    where = Place("full", runtime.runtime_folder())
+    # no file may grow: what a full disk does, for one process
+    command = f"ulimit -f 0; exec {sys.executable} -m inkling.engine --name=full --idle-seconds=0.5"
+    process = subprocess.Popen(["bash", "-c", command], cwd=where.folder, stdout=subprocess.PIPE, text=True)
+    output, _ = await asyncio.to_thread(process.communicate, timeout=60)
+    error = json.loads(output.splitlines()[0])["error"]
+    assert error["reason"] == "runtime-folder"
+    assert "cannot start: File too large" in error["message"]
+    assert process.returncode == 1
+    assert engines(home) == []
+    assert not where.socket.exists()
+
+
+async def test_a_full_queue_reaches_the_window_as_a_reason_with_the_time_to_wait(home: Path) -> None:
+    client = EngineClient(EngineSettings(idle_seconds=0.5, queue_limit=4))
+    calls = [asyncio.create_task(classify(client, model="fake?item_s=0.2")) for _ in range(8)]
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+    refused = [answer for answer in answers if isinstance(answer, InklingError)]
+    assert {error.reason for error in refused} == {"engine-busy"}
+    assert "Try again in " in refused[0].hint
+    assert len(refused) + answers.count("bad") == 8
+    assert "bad" in answers
+    await client.close()
+    await gone(home)
+
+
 # Loopback and token, for where there are no Unix sockets
 
 

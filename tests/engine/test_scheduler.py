@@ -423,6 +423,27 @@ async def test_an_idle_model_is_unloaded_and_loaded_again_when_needed() -> None:
         assert len(engine.backend.models) == 2
 
 
+async def test_when_the_machine_runs_short_of_memory_one_idle_model_leaves_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from inkling.engine import pool
+
+    async with parts() as engine:
+        for name in ("old", "new", "busy"):
+            await engine.classify("x", model=f"{name}?item_s={0.3 if name == 'busy' else 0}")
+        await engine.scheduler.pool.sweep()
+        assert not any(model.closed for model in engine.backend.models)
+        working = asyncio.create_task(engine.classify("x", model="busy?item_s=0.3"))
+        await until(lambda: engine.scheduler.pool.queued() == 0 and engine.scheduler.active == 1)
+        monkeypatch.setattr(pool, "available_bytes", lambda: 1)
+        closed = []
+        for _ in range(3):
+            await engine.scheduler.pool.sweep()
+            closed.append([model.closed for model in engine.backend.models])
+        assert closed == [[True, False, False], [True, True, False], [True, True, False]]
+        assert await working
+
+
 async def test_requests_that_race_with_unloading_are_all_answered() -> None:
     async with parts(EngineSettings(unload_seconds=0.0)) as engine:
 

@@ -64,11 +64,16 @@ class BatchJob(Job):
         self.pending = sorted(range(len(inputs)), key=self.lengths.__getitem__)
         self.future: asyncio.Future[list[Any]] = self._loop.create_future()
 
-    def settle(self) -> None:
-        """Hand the results over once none is missing."""
-        if not self.pending and not self.done:
-            self.done = True
-            self._post(_set_result, self.future, self.results)
+    def settle(self) -> bool:
+        """Whether the last result has just come; then the job is over, and `hand_over` is due."""
+        if self.pending or self.done:
+            return False
+        self.done = True
+        return True
+
+    def hand_over(self) -> None:
+        """Give the results to whoever waits for them."""
+        self._post(_set_result, self.future, self.results)
 
     def fail(self, error: InklingError) -> None:
         """End the job with an error."""

@@ -208,11 +208,14 @@ class ModelWorker:
         started = time.monotonic()
         job.started = True
         clients = {job.client}
+        settled: list[BatchJob] = []
         try:
             if isinstance(job, GenerateJob):
                 self._generate(job, started)
             elif isinstance(job, BatchJob):
-                clients = self._compute(job)
+                jobs = self._compute(job)
+                clients = {job.client for job in jobs}
+                settled = [job for job in jobs if job.settle()]
         except BaseException as error:
             job.fail(as_inkling_error(error, self.name))
         finally:
@@ -225,6 +228,9 @@ class ModelWorker:
                 for other in [other for other in self._queue if other.done]:
                     self._queue.discard(other)
                 self.last_used = time.monotonic()
+            # Only now: whoever gets a result asks for the next, and should not meet a lock that this thread holds.
+            for finished in settled:
+                finished.hand_over()
             if job.done and isinstance(job, GenerateJob):
                 _close(job)
             if self.last_used - self._measured > _MEASURE_S and self.model is not None:
@@ -257,8 +263,8 @@ class ModelWorker:
                 if time.monotonic() - started > _TURN_S and len(self._queue) > 1:
                     return
 
-    def _compute(self, first: BatchJob) -> set[str]:
-        """One slice, for `first` and those whose inputs fit beside it; returns the clients it served."""
+    def _compute(self, first: BatchJob) -> list[BatchJob]:
+        """One slice, for `first` and those whose inputs fit beside it; returns the jobs it served."""
         assert self.model is not None
         with self._changed:
             chosen = self._queue.next_slice(first)
@@ -275,9 +281,7 @@ class ModelWorker:
                         self._run([(owner, index) for owner, index in chosen if owner is job])
                     except BaseException as own:
                         job.fail(as_inkling_error(own, self.name))
-        for job, _ in chosen:
-            job.settle()
-        return {job.client for job, _ in chosen}
+        return list({id(job): job for job, _ in chosen}.values())
 
     def _run(self, chosen: list[tuple[BatchJob, int]]) -> None:
         assert self.model is not None
