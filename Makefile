@@ -6,7 +6,7 @@ READY  := $(VENV)/.ready
 
 CLUSTER := .venv-cluster
 
-.PHONY: tour test check bench soak vsix pictures clean cluster-test bench-cluster
+.PHONY: tour test check bench soak vsix pictures clean cluster-test bench-cluster capacity
 
 tour: $(READY)  ## a real session on examples/, in the terminal
 	@$(PY) -m inkling tour
@@ -29,6 +29,11 @@ cluster-test: $(CLUSTER)/.ready  ## the engine under Ray Serve: faults, drain, t
 
 bench-cluster: $(CLUSTER)/.ready  ## a cluster's figures, and the capacity table from them
 	@tests/cluster/alone.sh $(CLUSTER)/bin/python -m bench cluster $(ARGS)
+
+capacity: $(READY)  ## measure service times here, and write docs/capacity.md's table from them (a quiet machine, please)
+	@$(PY) -m inkling bench load --developers 4 --seconds 120 --json server/inkling/engine > build-capacity.json
+	@mv build-capacity.json docs/capacity.json
+	@$(PY) -m inkling bench capacity docs/capacity.json --write docs/capacity.md
 
 vsix:  ## the VS Code extension
 	@cd client-vscode && npm ci --no-fund --no-audit && npm run package

@@ -107,12 +107,20 @@ class Pool:
 
     def kill_worker(self) -> int:
         """Everything on the second node at once, as when its power fails; returns how many processes."""
-        assert self.cable is not None
-        victims = [pid for pid in self._processes(_network(self.cable.pid)) if pid != self.cable.pid]
-        for pid in victims:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        victims = self.on_worker()
+        for victim in victims:
+            with suppress(psutil.NoSuchProcess):
+                victim.kill()
         return len(victims)
+
+    def on_worker(self) -> list[psutil.Process]:
+        """The second node's processes."""
+        assert self.cable is not None
+        found = []
+        for pid in self._processes(_network(self.cable.pid)):
+            with suppress(psutil.NoSuchProcess):
+                found += [psutil.Process(pid)] if pid != self.cable.pid else []
+        return found
 
     # Both
 

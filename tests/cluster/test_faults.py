@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import subprocess
 import sys
+import time
+from contextlib import aclosing
 from pathlib import Path
 
 import httpx2
+import pytest
 from bench.cluster_load import CLASSIFY, ENCODER, LM, MODELS, Load
-from bench.ray_pool import Pool, running
+from bench.ray_pool import PORT, Pool, running
+
+from inkling.engine.protocol import GenerateRequest
+from inkling.engine.remote.connection import Remote
+from inkling.engine.remote.inkling import InklingEngine
+from inkling.engine.remote.settings import RemoteSettings
+from inkling.errors import InklingError
 
 
 async def replicas(pool: Pool, http: httpx2.AsyncClient, count: int) -> None:
@@ -61,8 +71,10 @@ async def test_one_node(tmp_path: Path) -> None:
                 except httpx2.TransportError:
                     continue  # one of Ray's own ports, which speak no HTTP
 
+        await as_an_editors_remote(pool)
+
         # One document's requests share a replica; many documents use both.
-        counters = [await prefills(http) for _ in range(1)]
+        counters = [await prefills(http)]
         for _ in range(6):
             await complete(http, "one document")
         counters.append(await prefills(http))
@@ -71,9 +83,9 @@ async def test_one_node(tmp_path: Path) -> None:
             await complete(http, f"document {number}")
         assert len(changed(counters[-1], await prefills(http))) == 2
 
-        await killed_under_load(pool, http, f"ServeReplica:inkling:{'enc'}", retry=False)
+        await killed_under_load(pool, http, "ServeReplica:inkling:enc", retry=False)
         await replicas(pool, http, 2)
-        await killed_under_load(pool, http, f"ServeReplica:inkling:{'lm'}", retry=False)
+        await killed_under_load(pool, http, "ServeReplica:inkling:lm", retry=False)
         await replicas(pool, http, 2)
         await killed_under_load(pool, http, "ServeReplica:inkling:gateway", retry=True)
         await replicas(pool, http, 2)
@@ -99,6 +111,24 @@ async def test_one_node(tmp_path: Path) -> None:
         assert words == 300
         assert await asyncio.to_thread(pool.up.wait, 120) == 0
         assert pool.processes("ray::") == []
+
+
+async def as_an_editors_remote(pool: Pool) -> None:
+    """`[engine.remotes.NAME]` finds out by itself what the pool speaks."""
+    os.environ["POOL_TOKEN"] = pool.environment["INKLING_CLUSTER_TOKEN"]
+    remote = Remote("pool", RemoteSettings(url=f"http://127.0.0.1:{PORT}", token_env="POOL_TOKEN"))
+    engine = await remote.engine()
+    assert isinstance(engine, InklingEngine)
+    try:
+        assert [labels[0].label for labels in await engine.classify(["bad", "fine"], model=ENCODER)] == ["bad", "good"]
+        async with aclosing(engine.generate(GenerateRequest(LM, "p", max_tokens=3))) as chunks:
+            assert "".join([chunk.text async for chunk in chunks]) == "w0 w1 w2 "
+        assert await engine.listed() == [LM, ENCODER]
+        with pytest.raises(InklingError) as raised:
+            await engine.classify(["x"], model="another")
+        assert raised.value.reason == "model-not-found"
+    finally:
+        await engine.transport.close()
 
 
 async def complete(http: httpx2.AsyncClient, document: str) -> None:
@@ -135,14 +165,31 @@ async def test_the_head_is_lost(tmp_path: Path) -> None:
 
 
 async def test_a_node_is_lost(tmp_path: Path) -> None:
-    """Two machines' worth of networks; all of one is killed."""
+    """Two machines' worth of networks; all of one is killed. What it prints is the transcript of docs/cluster.md."""
+    began = time.monotonic()
+
+    def say(what: str) -> None:
+        print(f"{time.monotonic() - began:5.1f} s  {what}", flush=True)
+
     async with running(tmp_path, {"min_gateways": 2, "models": MODELS}, nodes=2) as pool, pool.client() as http:
+        say(f"two nodes serve: {await counts(http)}")
         load = Load(http, retry=True)
-        await asyncio.sleep(2)
-        assert pool.kill_worker() > 3
-        await asyncio.sleep(10)
+        await asyncio.sleep(3)
+        there = [" ".join(process.cmdline()) for process in pool.on_worker()]
+        held = sorted(line.split(":")[-1] for line in there if line.startswith("ray::ServeReplica"))
+        say(f"the second node holds {', '.join(held) or 'no replica'}")
+        assert held
+        say(f"kill -9 of all {pool.kill_worker()} processes of the second node, under load")
+        await replicas(pool, http, 2)
+        say(f"all replicas are back, on the first node: {await counts(http)}")
+        await asyncio.sleep(3)
         outcome = await load.stop()
-        print(f"node killed: {outcome}")
+        say(str(outcome))
+        say(f"slowest unary call {max(outcome.ms) / 1000:.1f} s")
         assert set(outcome.unary) == {"answered"}
         assert set(outcome.streams) <= {"finished", "said it broke"}
-        await replicas(pool, http, 2)
+
+
+async def counts(http: httpx2.AsyncClient) -> str:
+    extra = (await http.get("/inkling/status")).json()["extra"]
+    return ", ".join(f"{name} {count}" for name, count in {"gateway": extra["gateways"], **extra["replicas"]}.items())

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import sys
+import threading
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
@@ -16,10 +18,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inkling.cli import main
 from inkling.cli.cluster import render
 from inkling.engine.app import app_around
 from inkling.engine.asgi import Guard
-from inkling.engine.cluster import options, routes
+from inkling.engine.cluster import options, routes, up
 from inkling.engine.cluster.metrics import Metrics, page
 from inkling.engine.cluster.replies import Failed, Full, Numbers, Piece, ReplicaGone
 from inkling.engine.cluster.routing import affinity_key, rank
@@ -392,3 +395,36 @@ async def test_nobody_enters_without_a_token(headers: dict[str, str], status: in
             reply = await http.get(path, headers=given)
             assert reply.status_code == status
         assert (await http.get("/health", headers={"authorization": ""})).status_code == 200
+
+
+# The command
+
+
+def test_up_refuses_before_it_starts_anything(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "cluster.toml"
+    file.write_text('[[models]]\nid = "a"\ntasks = ["fill-mask"]\n')
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("INKLING_CLUSTER_TOKEN", raising=False)
+        assert main(["cluster", "up", "-f", str(file)]) == 1
+        assert main(["cluster", "up", "-f", str(tmp_path / "none.toml")]) == 1
+        file.write_text('prot = 1\n[[models]]\nid = "a"\ntasks = ["fill-mask"]\n')
+        assert main(["cluster", "config", "-f", str(file)]) == 1
+        assert main(["cluster", "status", "--url", "http://127.0.0.1:9"]) == 3
+    said = capsys.readouterr().err
+    for words in ("without a token is refused", "cannot be read", 'Did you mean "port"?', "No gateway answers"):
+        assert words in said
+
+
+def test_up_ends_when_nothing_answers_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(up, "_PROBE_S", 0.01)
+    with pytest.raises(InklingError, match="does not answer any more"):
+        up._watch(threading.Event(), ClusterSettings(port=9))
+    told = threading.Event()
+    told.set()
+    up._watch(told, ClusterSettings(port=9))
+
+
+def test_without_ray_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(InklingError, match=r"inkling-ls\[cluster\]"):
+        up.ray_and_serve()

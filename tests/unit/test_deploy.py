@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import yaml
 
 from inkling.cli import main
 from inkling.engine.cluster.options import ENVIRONMENT
-from inkling.engine.cluster.settings import read_settings, settings_from
+from inkling.engine.cluster.settings import ClusterSettings, ModelSpec, read_settings, settings_from
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 
@@ -69,6 +70,23 @@ def test_the_unit_runs_a_command_that_exists() -> None:
     stop = re.search(r"^TimeoutStopSec=(\d+)$", text, re.MULTILINE)
     assert stop is not None
     assert int(stop[1]) > read_settings(DEPLOY / "cluster.toml").drain_seconds
+
+
+def test_the_docs_know_every_setting() -> None:
+    text = (DEPLOY.parent / "docs" / "cluster.md").read_text()
+    for kind, prefix in ((ClusterSettings, ""), (ModelSpec, "models.")):
+        for field in fields(kind):
+            assert field.name == "models" or f"`{prefix}{field.name}`" in text
+
+
+def test_the_capacity_page_is_what_was_measured(capsys: pytest.CaptureFixture[str]) -> None:
+    docs = DEPLOY.parent / "docs"
+    assert main(["bench", "capacity", str(docs / "capacity.json"), "--developers", "100"]) == 0
+    rows = [line for line in capsys.readouterr().out.splitlines() if line]
+    page = (docs / "capacity.md").read_text()
+    assert len(rows) == 5
+    for line in rows:
+        assert line in page
 
 
 def test_the_extra_and_its_pins_agree() -> None:
