@@ -1,8 +1,10 @@
-"""Text classification as diagnostics: every sentence of prose, comments, docstrings and commit messages is read."""
+"""Text classification as diagnostics: every sentence of prose, comments, docstrings and commit messages is read.
+
+The simple face of rules: the table `[classify]` is one of them, and is read and remembered as they are.
+"""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -17,29 +19,23 @@ from inkling.api import (
     Plugin,
     Range,
     Segment,
-    SegmentKind,
-    Severity,
     Snapshot,
     command,
     diagnostics,
-    segments,
-    sentences,
 )
-from inkling_plugins.ignores import Ignores, ignore_edit, without_directives
-from inkling_plugins.label_cache import LabelCache, label_key
+from inkling_plugins.ignores import ignore_edit
+from inkling_plugins.rules.baseline import fingerprint
+from inkling_plugins.rules.judge import Finding
+from inkling_plugins.rules.linter import Linter
+from inkling_plugins.rules.news import News
+from inkling_plugins.rules.present import severity
+from inkling_plugins.rules.reader import Owner
+from inkling_plugins.rules.rule import Level, Rule
+from inkling_plugins.rules.store import Store, readings_folder
 
-_LARGE = 2_000
-"""Characters from which a document is parsed off the event loop."""
-_BATCH = 64
+PATIENCE_S = 1.0
+"""How long a document's marks wait for all of its sentences; then they come piece by piece."""
 _STEP = 0.025
-_NONE = Label("", 0.0)
-_SEVERITIES = {
-    "error": Severity.ERROR,
-    "warning": Severity.WARNING,
-    "information": Severity.INFORMATION,
-    "hint": Severity.HINT,
-}
-Level = Literal["error", "warning", "information", "hint", "off"]
 Kind = Literal["comment", "docstring", "paragraph", "heading", "list_item", "commit_message", "string"]
 _USUAL: dict[str, Level] = {"hostile": "warning", "neutral": "off", "constructive": "off"}
 """Of the starter model's labels."""
@@ -82,8 +78,13 @@ class Classify(Plugin):
     settings: Settings
 
     async def start(self) -> None:
-        """Begin with nothing remembered."""
-        self._cache = LabelCache()
+        """Begin with what the disk remembers."""
+        self._news = News()
+        self._linter = Linter(lambda: self.engine, Store(readings_folder(self.editor)), self._heard)
+
+    async def stop(self) -> None:
+        """Write what is fresh."""
+        await self._linter.reader.stop()
 
     @diagnostics
     async def check(self, snapshot: Snapshot) -> AsyncIterator[Diagnostic | Nothing]:
@@ -95,20 +96,13 @@ class Classify(Plugin):
         if not settings.languages.get(snapshot.language, settings.languages.get("*", True)):
             yield Nothing("language-off", "This language is off in [classify] languages.")
             return
-        if len(snapshot) < _LARGE:
-            found, ignores = _read(snapshot, settings)
-        else:
-            found, ignores = await asyncio.to_thread(_read, snapshot, settings)
-        if len(found) > settings.max_sentences:
-            yield Nothing(
-                "too-large", f"{len(found):,} sentences; [classify] max_sentences is {settings.max_sentences:,}."
-            )
-            return
-        labels = await self._labels(found, settings.model)
-        for sentence, scored in zip(found, labels, strict=True):
-            shown = self._shown(scored, settings)
-            if shown is not None and not ignores.cover(sentence.origin, sentence.start, shown.label):
-                yield self._diagnostic(snapshot, sentence, shown, settings)
+        result = await self._linter.check(snapshot, _rule(settings), PATIENCE_S, settings.max_sentences)
+        for reason in result.reasons:
+            if reason.reason == "too-large":
+                reason = Nothing("too-large", f"More than [classify] max_sentences = {settings.max_sentences:,}.")
+            yield reason
+        for finding in result.findings:
+            yield self._diagnostic(snapshot, finding)
 
     @command("classify.ignore_label", "Ignore a label in this workspace")
     async def ignore_label(self, snapshot: Snapshot | None, range: Range | None, *, label: str = "", **_: Any) -> str:
@@ -128,66 +122,49 @@ class Classify(Plugin):
         await self.editor.change_setting(f"classify.thresholds.{label}", threshold)
         return f'"{label}" now shows from {threshold:.2f} on.'
 
-    async def _labels(self, sentences: list[_Sentence], model: str) -> list[Label]:
-        """The best label of each sentence, from memory or from the model."""
-        labels = {sentence.key: self._cache.get(sentence.key) for sentence in sentences}
-        missing = {sentence.key: sentence.text for sentence in sentences if labels[sentence.key] is None}
-        keys = list(missing)
-        for start in range(0, len(keys), _BATCH):
-            batch = keys[start : start + _BATCH]
-            answers = await self.engine.classify([missing[key] for key in batch], model=model, top_k=1)
-            for key, scored in zip(batch, answers, strict=True):
-                labels[key] = scored[0]
-                self._cache.put(key, scored[0])
-        return [labels[sentence.key] or _NONE for sentence in sentences]
+    def _heard(self, owner: Owner, done: bool) -> None:
+        if self._news.due(owner[0], done):
+            self.editor.refresh("diagnostics")
 
-    def _shown(self, label: Label, settings: Settings) -> Label | None:
-        off = not label.label or label.label in settings.ignore_labels or _level(label.label, settings) == "off"
-        return None if off or label.score < settings.thresholds.get(label.label, settings.threshold) else label
-
-    def _diagnostic(self, snapshot: Snapshot, sentence: _Sentence, label: Label, settings: Settings) -> Diagnostic:
-        words = settings.messages.get(label.label, f"Reads as {label.label}")
-        level = _level(label.label, settings)
+    def _diagnostic(self, snapshot: Snapshot, finding: Finding) -> Diagnostic:
+        settings, mark = self.settings, finding.mark
+        words = settings.messages.get(mark.label, f"Reads as {mark.label}")
         return Diagnostic(
-            snapshot.range(sentence.start, sentence.end),
-            f"{words} ({label.score:.0%})",
-            _SEVERITIES.get(level, Severity.INFORMATION),
-            label.label,
-            data={"score": round(label.score, 4), "model": settings.model},
-            fixes=tuple(_fixes(snapshot, sentence, label)),
+            snapshot.range(finding.start, finding.end),
+            f"{words} ({mark.score:.0%})",
+            severity(finding),
+            mark.label,
+            data={"score": round(mark.score, 4), "model": settings.model, "fingerprint": fingerprint(finding)},
+            fixes=tuple(_fixes(snapshot, finding.origin, finding.start, Label(mark.label, mark.score))),
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Sentence:
-    """A sentence's span in the document, its text as the model reads it, its key in the cache, and its segment."""
+class _BuiltIn(Rule):
+    """The rule that the table `[classify]` stands for."""
 
-    start: int
-    end: int
-    text: str
-    key: bytes
-    origin: Segment
+    @property
+    def named_labels(self) -> list[str]:
+        """None that its model must have: the usual ones are the starter's."""
+        return []
 
 
-def _read(snapshot: Snapshot, settings: Classify.Settings) -> tuple[list[_Sentence], Ignores]:
-    """The sentences worth reading, in document order, and the ignore comments."""
-    found: dict[tuple[int, int], _Sentence] = {}  # kinds overlap: a commit message also has paragraphs
-    for segment in segments(snapshot, tuple(SegmentKind(kind) for kind in settings.on)):
-        for sentence in sentences(without_directives(segment)):
-            words = sentence.text.split()
-            if len(words) >= settings.min_words and any(character.isalpha() for character in sentence.text):
-                span, text = (sentence.start, sentence.end), " ".join(words)
-                found.setdefault(span, _Sentence(*span, text, label_key(settings.model, text), segment))
-    return sorted(found.values(), key=lambda sentence: sentence.start), Ignores(snapshot)
+def _rule(settings: Classify.Settings) -> Rule:
+    off: dict[str, Level] = dict.fromkeys(settings.ignore_labels, "off")
+    return _BuiltIn(
+        name="classify",
+        model=settings.model,
+        on=settings.on,
+        unit="sentence",
+        labels={**_USUAL, **settings.severities, **off, "*": settings.severity},
+        threshold=settings.threshold,
+        thresholds=settings.thresholds,
+        min_words=settings.min_words,
+    )
 
 
-def _level(label: str, settings: Classify.Settings) -> str:
-    return settings.severities.get(label) or _USUAL.get(label) or settings.severity
-
-
-def _fixes(snapshot: Snapshot, sentence: _Sentence, label: Label) -> list[Action]:
+def _fixes(snapshot: Snapshot, origin: Segment, start: int, label: Label) -> list[Action]:
     actions = []
-    edit: Edit | None = ignore_edit(snapshot, sentence.origin, sentence.start, label.label)
+    edit: Edit | None = ignore_edit(snapshot, origin, start, label.label)
     if edit is not None:
         actions.append(Action(f'Ignore "{label.label}" here', "quickfix", edits=(edit,)))
     actions.append(

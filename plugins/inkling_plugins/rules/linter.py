@@ -81,7 +81,7 @@ class Linter:
             memo = await _off_loop(snapshot, lambda: self._memo(snapshot.uri, rule, segments))
             count = sum(len(parts) for parts, _ in memo.values())
             if count > most:
-                words = f"{rule.name}: {count:,} texts to read; [rules] max_texts is {most:,}."
+                words = f"{rule.name}: {count:,} texts to read, of at most {most:,}."
                 result.reasons.append(Nothing("too-large", words))
                 return result
             missing = self._missing(snapshot, segments, memo)

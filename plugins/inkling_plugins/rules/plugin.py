@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,11 +41,12 @@ from inkling_plugins.rules.fixes import is_key, redactions
 from inkling_plugins.rules.judge import Finding
 from inkling_plugins.rules.linter import Linter, Result, why_not
 from inkling_plugins.rules.listing import listing, markdown
+from inkling_plugins.rules.news import News
 from inkling_plugins.rules.reader import Owner
 from inkling_plugins.rules.rule import READS, Rule
 from inkling_plugins.rules.runs import run
 from inkling_plugins.rules.similar import Vectors, similar
-from inkling_plugins.rules.store import Store
+from inkling_plugins.rules.store import Store, readings_folder
 from inkling_plugins.rules.why import explain
 
 _SURFACES = {
@@ -56,7 +56,6 @@ _SURFACES = {
     "semantic-tokens": "semantic_tokens",
 }
 """Surfaces that are shown anew when more is known, and the host's names for them."""
-_NEWS_AFTER_S, _NEWS_AFTER_MOST_S = 0.5, 5.0
 
 
 class Rules(Plugin):
@@ -87,9 +86,11 @@ class Rules(Plugin):
 
     async def start(self) -> None:
         """Begin with what the disk remembers."""
-        self._linter = Linter(lambda: self.engine, Store(self._folder()), self._heard)
+        self._linter = Linter(
+            lambda: self.engine, Store(readings_folder(self.editor) if self.settings.remember else None), self._heard
+        )
         self._vectors: Vectors = Vectors()
-        self._told: dict[str, tuple[float, float]] = {}
+        self._news = News()
         self._baseline: tuple[tuple[Path, float] | None, Baseline] = (None, Baseline({}))
 
     async def stop(self) -> None:
@@ -350,25 +351,11 @@ class Rules(Plugin):
             self._baseline = (mark, load(path))
         return self._baseline[1]
 
-    def _folder(self) -> Path | None:
-        """Where readings are kept; they are kept in memory alone where there is no such place."""
-        if not self.settings.remember:
-            return None
-        try:
-            return self.editor.cache_folder()
-        except InklingError:
-            return None
-
     def _heard(self, owner: Owner, done: bool) -> None:
-        """More is known: have it shown, at once when all is, else less and less often."""
+        """More is known: have it shown."""
         uri, name = owner
-        last, wait = self._told.get(uri, (0.0, _NEWS_AFTER_S))
-        now = time.monotonic()
-        if not done and now - last < wait:
-            return
-        self._told[uri] = (now, _NEWS_AFTER_S if done else min(wait * 1.5, _NEWS_AFTER_MOST_S))
         rule = next((rule for rule in self._all() if rule.name == name), None)
-        if rule is not None and rule.surface in _SURFACES:
+        if rule is not None and rule.surface in _SURFACES and self._news.due(uri, done):
             self.editor.refresh(_SURFACES[rule.surface])
 
 

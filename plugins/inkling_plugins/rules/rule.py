@@ -162,10 +162,9 @@ class Rule:
         """The model, or the task's starter."""
         return self.model or MODELS[self.task]
 
-    @property
-    def by_sentence(self) -> bool:
-        """Whether prose is read by the sentence."""
-        return self.unit == "sentence" or (self.unit == "auto" and self.task != "token-classification")
+    def by_sentence(self, prose: bool) -> bool:
+        """Whether a text, prose or not, is read by the sentence."""
+        return self.unit == "sentence" or (self.unit == "auto" and prose and self.task != "token-classification")
 
     @property
     def job(self) -> tuple[object, ...]:

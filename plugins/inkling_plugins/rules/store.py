@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from inkling.api import Entity, Label
+from inkling.api import Editor, Entity, InklingError, Label
 from inkling_plugins.rules.judge import Reading
 
 if TYPE_CHECKING:
@@ -153,6 +153,14 @@ class Store:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def readings_folder(editor: Editor) -> Path | None:
+    """Where to keep readings; None where there is no such place, and they are kept in memory alone."""
+    try:
+        return editor.cache_folder()
+    except InklingError:
+        return None
 
 
 def _connect(path: Path) -> Connection:

@@ -77,7 +77,7 @@ def blocks(text: str) -> Iterator[tuple[int, int]]:
 def parts_of(segment: Segment, rule: Rule) -> tuple[Part, ...]:
     """A segment's units: offsets are into its clean text, so that they hold wherever the segment moves."""
     clean = without_directives(segment)
-    by_sentence = rule.by_sentence and segment.kind not in _WHOLE
+    by_sentence = rule.by_sentence(segment.kind not in _WHOLE)
     fewest = rule.min_words or (_FEWEST if by_sentence else 1)
     if by_sentence:
         still = Segment(segment.kind, 0, len(clean.text), clean.text)
@@ -88,7 +88,7 @@ def parts_of(segment: Segment, rule: Rule) -> tuple[Part, ...]:
     for start, end in spans:
         raw = clean.text[start : min(end, start + LONGEST)]
         words = raw.split()
-        if len(words) >= fewest and any(character.isalnum() for character in raw):
+        if len(words) >= fewest and any(map(str.isalnum if rule.task == "token-classification" else str.isalpha, raw)):
             text = raw if rule.task == "token-classification" else " ".join(words)
             found.append(Part(start, end, text, unit_key(rule, text)))
     return tuple(found)

@@ -1,0 +1,49 @@
+"""`inkling summarize`: a summary of a text, as a filter in a pipe."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from typing import Any
+
+from inkling.cli.pipes import add_file, engine, read
+from inkling.errors import InklingError
+
+
+def add_parser(subparsers: Any) -> None:
+    """Describe the arguments."""
+    parser: argparse.ArgumentParser = subparsers.add_parser("summarize", help="summarize standard input")
+    add_file(parser)
+    parser.add_argument("--model", default="starter:summary", help="a summarization model (default: %(default)s)")
+    parser.add_argument("-n", "--sentences", type=int, default=3, help="sentences at most (default: %(default)s)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the summary; of a long text, the summary of its parts' summaries."""
+    text = read(args.file)
+    if not text.strip():
+        raise InklingError("no-text", "There is nothing to summarize.", "Give text on standard input or name a file.")
+    print(asyncio.run(_summarize(args, _prose(args.file, text))).strip())
+    return 0
+
+
+def _prose(name: str, text: str) -> str:
+    """The paragraphs and list items of Markdown (as standard input is taken to be), without headings and code."""
+    from inkling.api import SegmentKind, Snapshot, segments
+    from inkling.text.file_kinds import language_of
+
+    document = Snapshot.of(text, language="markdown" if name == "-" else language_of(name))
+    kinds = (SegmentKind.PARAGRAPH, SegmentKind.LIST_ITEM)
+    return "\n\n".join(segment.text for segment in segments(document, kinds)) or text
+
+
+async def _summarize(args: argparse.Namespace, text: str) -> str:
+    from inkling_plugins.map_reduce import summarize_long
+
+    async with engine() as connection:
+
+        async def one(part: str) -> Any:
+            return await connection.summarize(part, model=args.model, max_sentences=args.sentences)
+
+        summary = await summarize_long(text, 6000, one, lambda plan: None)
+    return str(summary.text)

@@ -1,0 +1,76 @@
+"""`inkling classify`, `summarize` and `complete` as filters, with a scripted engine."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from inkling.api import Label
+from inkling.cli import main
+from inkling.engine import client
+from inkling.engine.fake import FakeEngine
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeEngine:
+    fake = FakeEngine(labels={"bad": [Label("hostile", 0.9), Label("kind", 0.1)]}, texts=["return", " a"])
+    monkeypatch.setattr(client, "connect", lambda settings: fake)
+    monkeypatch.setenv("INKLING_CONFIG", str(tmp_path / "none.toml"))
+    return fake
+
+
+def give(monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+
+
+def test_each_line_gets_a_label(
+    engine: FakeEngine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    give(monkeypatch, b"a bad\tline\n\nfine\n")
+    assert main(["classify"]) == 0
+    assert capsys.readouterr().out == "hostile\t0.900\ta bad line\nneutral\t0.900\tfine\n"
+    give(monkeypatch, b"some food here\n")
+    assert main(["classify", "--labels", "sports, food", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["labels"] == {"food": 0.9, "sports": 0.1}
+
+
+def test_markdown_is_summarized_without_its_headings(
+    engine: FakeEngine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "a.md"
+    path.write_text("# Title\n\nThe first words.\n\n```\ncode\n```\n")
+    assert main(["summarize", str(path)]) == 0
+    assert capsys.readouterr().out == "The first words.\n"
+    (call,) = engine.calls_to("summarize")
+    assert call.arguments["text"] == "The first words."
+
+
+def test_a_completion_streams_after_its_text(
+    engine: FakeEngine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    give(monkeypatch, b"def f(a):\n    ")
+    assert main(["complete", "--echo", "--stop", "\n\n"]) == 0
+    assert capsys.readouterr().out == "def f(a):\n    return a\n"
+    assert engine.calls_to("generate")[0].arguments["request"].stop == ("\n\n",)
+
+
+@pytest.mark.parametrize(("command", "data", "says"), [
+    ("classify", b" \n", "nothing to classify"),
+    ("summarize", b"", "nothing to summarize"),
+    ("classify", b"\xff", "not UTF-8"),
+])  # fmt: skip
+def test_no_text_is_told(
+    engine: FakeEngine,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    command: str,
+    data: bytes,
+    says: str,
+) -> None:
+    give(monkeypatch, data)
+    assert main([command]) == 1
+    assert says in capsys.readouterr().err and engine.calls == []
