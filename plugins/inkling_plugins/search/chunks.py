@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from inkling.api import Definition, Range, SegmentKind, Snapshot, outline, segments, uri_path
 from inkling_plugins.search.words import split_identifier, terms
 
-CHUNKER = 1
+CHUNKER = 2
 """Grows when the same text would be cut otherwise: what was kept of it is then of no use."""
 _TEXT = 1200
 """Characters of a chunk's text that are kept."""
@@ -17,6 +17,9 @@ _READ = 600
 """Characters of a paragraph that the model reads."""
 _PROSE = 800
 """Characters up to which neighbouring paragraphs of prose are one chunk."""
+_FOLDERS = 3
+"""Parts of a path that are kept."""
+_SAYS_NOTHING = frozenset(("__init__", "index", "lib", "main", "mod", "src"))
 _BLANK = re.compile(r"\n\s*\n")
 _SENTENCE = re.compile(r"(.+?[.!?])(?=\s|$)", re.DOTALL)
 
@@ -33,10 +36,17 @@ class Chunk:
     text: str = ""
 
     def views(self) -> tuple[str, ...]:
-        """What the model reads of it; it is as near to a question as the nearest of these."""
+        """What the model reads of it: where and what it is with its first paragraph, and that one's first sentence.
+
+        The second keeps names from drowning what is said: of names and paragraph alone, one in twenty-five fewer
+        questions found its answer first, as measured on the development queries.
+        """
         about = " ".join(_BLANK.split(self.text, maxsplit=1)[0].split())[:_READ]
-        name = split_identifier(self.name) or self.name
-        return (f"{name}: {about}" if about else f"{split_identifier(self.container)} {name}".strip(),)
+        name = split_identifier(f"{self.container} {self.name}") or self.name
+        if not about:
+            return (f"{name} {', '.join(map(split_identifier, self.parameters))}".strip(),)
+        sentence = _SENTENCE.match(about)
+        return f"{name}: {about}", sentence[1] if sentence is not None else about
 
     def terms(self) -> Iterator[str]:
         """The terms of a lexical search; a name's count double."""
@@ -45,17 +55,30 @@ class Chunk:
         yield from terms(self.text)
 
 
-def chunks(snapshot: Snapshot) -> list[Chunk]:
-    """The chunks of a document, in its order. Costs a parse: for a thread."""
+VIEW_WEIGHTS = (1.0, 0.5)
+"""What the views count in a chunk's vector."""
+
+
+def chunks(snapshot: Snapshot, path: str = "") -> list[Chunk]:
+    """The chunks of a document, in its order; `path` is its place in the workspace. Costs a parse: for a thread."""
     found = outline(snapshot)
-    stem = uri_path(snapshot.uri).rpartition("/")[2]
+    path = path or uri_path(snapshot.uri).rpartition("/")[2]
+    name = path.rpartition("/")[2]
     if found:
-        return [*_file(snapshot, found[0].start, stem), *(_definition(snapshot, stem, one) for one in found)]
-    return list(_prose(snapshot, stem))
+        where = module(path)
+        return [*_file(snapshot, found[0].start, name), *(_definition(snapshot, where, one) for one in found)]
+    return list(_prose(snapshot, name))
+
+
+def module(path: str) -> str:
+    """`src/urllib/parse.py` as `urllib.parse`: the folders and the file that say where a definition belongs."""
+    parts = [part.partition(".")[0] for part in path.split("/")]
+    parts = [part for part in parts if part and part not in _SAYS_NOTHING]
+    return ".".join(parts[-_FOLDERS:])
 
 
 def _definition(snapshot: Snapshot, file: str, found: Definition) -> Chunk:
-    where = f"{file.partition('.')[0]}.{found.container}" if found.container else file.partition(".")[0]
+    where = ".".join(filter(None, (file, found.container)))
     span = snapshot.range(found.start, found.end)
     return Chunk(found.name, where, found.kind, span, found.parameters, found.documentation[:_TEXT])
 

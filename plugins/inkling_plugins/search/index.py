@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from inkling_plugins.search.bm25 import Bm25
-from inkling_plugins.search.chunks import Chunk
+from inkling_plugins.search.chunks import VIEW_WEIGHTS, Chunk
 from inkling_plugins.search.ranking import fuse
 from inkling_plugins.search.words import terms
 
@@ -26,12 +26,19 @@ _LEAST_REBUILT = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A chunk that was found; `similarity` is the cosine with the nearest of its views, 0 without a vector."""
+    """A chunk that was found; `similarity` is about the cosine with its views, 0 without a vector."""
 
     uri: str
     chunk: Chunk
     score: float
     similarity: float
+
+
+def average(views: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """A chunk's vector from its views'. Its length says how far they agree, and is left as it is."""
+    import numpy as np
+
+    return np.average(np.stack(views), axis=0, weights=VIEW_WEIGHTS[: len(views)]).astype(np.float32)
 
 
 class Index:
@@ -43,8 +50,7 @@ class Index:
         self._slots: list[tuple[str, Chunk] | None] = []
         self._bm25 = Bm25()
         self._vectors: NDArray[np.float32] | None = None
-        self._row_slots: list[int] = []
-        self._rows: dict[int, list[int]] = {}
+        self._embedded: set[int] = set()
 
     def __len__(self) -> int:
         """Chunks."""
@@ -53,7 +59,7 @@ class Index:
     @property
     def embedded(self) -> int:
         """Chunks that have a vector."""
-        return len(self._rows)
+        return len(self._embedded)
 
     def uris(self) -> list[str]:
         """The files that it holds."""
@@ -81,7 +87,9 @@ class Index:
             for uri in uris:
                 for slot in self._files.pop(uri, (b"", []))[1]:
                     self._slots[slot] = None
-                    self._rows.pop(slot, None)
+                    self._embedded.discard(slot)
+                    if self._vectors is not None and slot < len(self._vectors):
+                        self._vectors[slot] = 0
                     self._bm25.remove(slot)
 
     def chunks(self) -> list[Chunk]:
@@ -92,32 +100,30 @@ class Index:
     def forget_vectors(self) -> None:
         """The vectors are another model's."""
         with self._lock:
-            self._vectors, self._row_slots, self._rows = None, [], {}
+            self._vectors, self._embedded = None, set()
 
     def missing(self, uris: Iterable[str]) -> list[tuple[int, Chunk]]:
         """The chunks of these files that have no vector."""
         with self._lock:
-            slots = [slot for uri in uris for slot in self._files.get(uri, (b"", []))[1] if slot not in self._rows]
+            slots = [slot for uri in uris for slot in self._files.get(uri, (b"", []))[1] if slot not in self._embedded]
             return [(slot, held[1]) for slot in slots if (held := self._slots[slot]) is not None]
 
-    def set_vectors(self, vectors: Mapping[int, Sequence[NDArray[np.float32]]]) -> None:
-        """Give slots the vectors of their views; slots that are gone meanwhile are left out."""
+    def set_vectors(self, vectors: Mapping[int, NDArray[np.float32]]) -> None:
+        """Give slots their vectors; slots that are gone meanwhile are left out."""
         import numpy as np
 
         with self._lock:
-            for slot, views in vectors.items():
+            for slot, vector in vectors.items():
                 if self._slots[slot] is None:
                     continue
-                for view in views:
-                    row = len(self._row_slots)
-                    if self._vectors is None or len(view) != self._vectors.shape[1]:
-                        self._vectors = np.zeros((1024, len(view)), np.float32)
-                        self._row_slots, self._rows, row = [], {}, 0
-                    elif row == len(self._vectors):
-                        self._vectors = np.concatenate([self._vectors, np.zeros_like(self._vectors)])
-                    self._vectors[row] = view
-                    self._row_slots.append(slot)
-                    self._rows.setdefault(slot, []).append(row)
+                if self._vectors is None or len(vector) != self._vectors.shape[1]:
+                    self._vectors, self._embedded = np.zeros((1024, len(vector)), np.float32), set()
+                if slot >= len(self._vectors):
+                    grown = np.zeros((max(2 * len(self._vectors), slot + 1), len(vector)), np.float32)
+                    grown[: len(self._vectors)] = self._vectors
+                    self._vectors = grown
+                self._vectors[slot] = vector
+                self._embedded.add(slot)
 
     def search(self, question: str, vector: NDArray[np.float32] | None, most: int) -> list[Hit]:
         """The best chunks, best first. Without a vector by terms alone."""
@@ -144,13 +150,13 @@ class Index:
             return self._hits(scores, similar, most)
 
     def _similarities(self, vector: NDArray[np.float32] | None) -> NDArray[np.float32]:
-        """[slots]: the cosine of each chunk's nearest view, 0 where there is none."""
+        """[slots]: how near each chunk's vector is, 0 where there is none."""
         import numpy as np
 
         found = np.zeros(len(self._slots), np.float32)
         if vector is not None and self._vectors is not None and len(vector) == self._vectors.shape[1]:
-            count = len(self._row_slots)
-            np.maximum.at(found, np.array(self._row_slots, np.intp), self._vectors[:count] @ vector)
+            known = min(len(self._slots), len(self._vectors))
+            np.matmul(self._vectors[:known], vector, out=found[:known])
         return found
 
     def _hits(self, scores: NDArray[np.float32], similar: NDArray[np.float32], most: int) -> list[Hit]:
@@ -167,24 +173,15 @@ class Index:
         return hits
 
     def _compact(self) -> None:
-        """Start over without the slots and rows of what is gone, once they are many."""
-        import numpy as np
-
+        """Start over without the slots of what is gone, once they are many."""
         dead = len(self._slots) - len(self)
         if dead < _LEAST_REBUILT or dead < len(self):
             return
-        old_rows, old_vectors = self._rows, self._vectors
-        old = [(uri, digest, slots) for uri, (digest, slots) in self._files.items()]
-        held = self._slots
+        files, held, vectors, embedded = self._files, self._slots, self._vectors, self._embedded
         self._files, self._slots, self._bm25 = {}, [], Bm25()
-        self._vectors, self._row_slots, self._rows = None, [], {}
-        for uri, digest, slots in old:
+        self._vectors, self._embedded = None, set()
+        for uri, (digest, slots) in files.items():
             chunks = [kept[1] for slot in slots if (kept := held[slot]) is not None]
             new = self.put(uri, digest, chunks)
-            if old_vectors is not None:
-                moved = {
-                    b: [np.array(old_vectors[row]) for row in old_rows[a]]
-                    for a, b in zip(slots, new, strict=True)
-                    if a in old_rows
-                }
-                self.set_vectors(moved)
+            if vectors is not None:
+                self.set_vectors({b: vectors[a] for a, b in zip(slots, new, strict=True) if a in embedded})

@@ -14,11 +14,11 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from inkling.api import Editor, Engine, InklingError, Nothing, Priority, Progress, Snapshot
+from inkling.api import Editor, Engine, InklingError, Nothing, Priority, Progress, Snapshot, uri_path
 from inkling_plugins.globs import matches
 from inkling_plugins.search.chunks import chunks
-from inkling_plugins.search.index import Index
-from inkling_plugins.search.store import Store
+from inkling_plugins.search.index import Index, average
+from inkling_plugins.search.store import Store, key
 
 if TYPE_CHECKING:
     import numpy as np
@@ -155,7 +155,7 @@ class Indexer:
 
     async def _read(self, index: Index, snapshot: Snapshot) -> bool:
         """Put a file's chunks into the index when its text is new."""
-        new = await asyncio.to_thread(_update, index, self._store, snapshot)
+        new = await asyncio.to_thread(_update, index, self._store, snapshot, self._path(snapshot.uri))
         self._revisions[snapshot.uri] = snapshot.revision
         return new
 
@@ -176,54 +176,55 @@ class Indexer:
         missing = await asyncio.to_thread(index.missing, list(uris))
         for start in range(0, len(missing), _BATCH):
             part = missing[start : start + _BATCH]
-            keyed = [(slot, [(_key(scope.model, view), view) for view in chunk.views()]) for slot, chunk in part]
-            wanted = dict(pair for _, views in keyed for pair in views)
-            known = await asyncio.to_thread(self._store.vectors, list(wanted))
-            absent = {key: text for key, text in wanted.items() if key not in known}
+            keyed = [(slot, key(scope.model, chunk.views()), chunk.views()) for slot, chunk in part]
+            known = await asyncio.to_thread(self._store.vectors, [k for _, k, _ in keyed])
+            absent = {k: views for _, k, views in keyed if k not in known}
             if absent:
                 priority = Priority.BACKGROUND if progress is not None else Priority.ACTION
-                answers = await self._engine.embed(list(absent.values()), model=scope.model, priority=priority)
-                made = await asyncio.to_thread(_arrays, dict(zip(absent, answers, strict=True)))
+                texts = list(dict.fromkeys(view for views in absent.values() for view in views))
+                answers = await self._engine.embed(texts, model=scope.model, priority=priority)
+                made = await asyncio.to_thread(_averages, absent, dict(zip(texts, answers, strict=True)))
                 await asyncio.to_thread(self._store.put_vectors, made)
                 known |= made
-            await asyncio.to_thread(index.set_vectors, {s: [known[key] for key, _ in views] for s, views in keyed})
+            await asyncio.to_thread(index.set_vectors, {slot: known[k] for slot, k, _ in keyed})
             if progress is not None:
                 progress.report(f"{start + len(part):,} of {len(missing):,} pieces", (start + len(part)) / len(missing))
 
+    def _path(self, uri: str) -> str:
+        """A file's path in its workspace folder."""
+        path = uri_path(uri)
+        folders = (uri_path(folder.as_uri()) + "/" for folder in self._editor.workspace_folders())
+        return next((path.removeprefix(folder) for folder in folders if path.startswith(folder)), "")
+
     def _prune(self, index: Index) -> None:
         assert self._store is not None
-        keys = {_key(self._model, view) for chunk in index.chunks() for view in chunk.views()}
+        keys = {key(self._model, chunk.views()) for chunk in index.chunks()}
         if self._store.vector_count() > _PRUNED * len(keys) + _BATCH:
             self._store.keep_vectors(keys)
 
 
 def _read_store(editor: Editor, model: str) -> tuple[Index, Store]:
     index, store = Index(), Store(editor.cache_folder())
-    views: dict[int, list[bytes]] = {}
+    keys: dict[int, bytes] = {}
     for uri, digest, found in store.files():
         for slot, chunk in zip(index.put(uri, digest, found), found, strict=True):
-            views[slot] = [_key(model, view) for view in chunk.views()]
-    vectors = store.vectors([key for keys in views.values() for key in keys])
-    whole = {slot: keys for slot, keys in views.items() if all(key in vectors for key in keys)}
-    index.set_vectors({slot: [vectors[key] for key in keys] for slot, keys in whole.items()})
+            keys[slot] = key(model, chunk.views())
+    vectors = store.vectors(list(keys.values()))
+    index.set_vectors({slot: vectors[k] for slot, k in keys.items() if k in vectors})
     return index, store
 
 
-def _update(index: Index, store: Store | None, snapshot: Snapshot) -> bool:
+def _update(index: Index, store: Store | None, snapshot: Snapshot, path: str) -> bool:
     digest = hashlib.blake2b(
         f"{snapshot.language}\0{snapshot.text}".encode("utf-8", "replace"), digest_size=16
     ).digest()
     if index.digest(snapshot.uri) == digest:
         return False
-    found = chunks(snapshot)
+    found = chunks(snapshot, path)
     index.put(snapshot.uri, digest, found)
     if store is not None:
         store.put_file(snapshot.uri, digest, found)
     return True
-
-
-def _key(model: str, view: str) -> bytes:
-    return hashlib.blake2b(f"{model}\0{view}".encode("utf-8", "replace"), digest_size=16).digest()
 
 
 def _array(vector: list[float]) -> NDArray[np.float32]:
@@ -232,5 +233,7 @@ def _array(vector: list[float]) -> NDArray[np.float32]:
     return np.array(vector, np.float32)
 
 
-def _arrays(vectors: dict[bytes, list[float]]) -> dict[bytes, NDArray[np.float32]]:
-    return {key: _array(vector) for key, vector in vectors.items()}
+def _averages(
+    chunks: dict[bytes, tuple[str, ...]], vectors: dict[str, list[float]]
+) -> dict[bytes, NDArray[np.float32]]:
+    return {k: average([_array(vectors[view]) for view in views]) for k, views in chunks.items()}

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-LEXICAL_WEIGHT = 0.15
+LEXICAL_WEIGHT = 0.05
 """What the best lexical match adds to a cosine, as tuned on the development queries."""
 
 

@@ -6,6 +6,7 @@ Nothing here is worth mending: a file that cannot be read is made anew.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -77,8 +78,8 @@ class Store:
         for start in range(0, len(keys), 500):
             part = keys[start : start + 500]
             marks = ",".join("?" * len(part))
-            for key, data in self._db.execute(f"select key, data from vector where key in ({marks})", part):  # noqa: S608
-                found[key] = np.frombuffer(data, np.float16).astype(np.float32)
+            for k, data in self._db.execute(f"select key, data from vector where key in ({marks})", part):  # noqa: S608
+                found[k] = np.frombuffer(data, np.float16).astype(np.float32)
         return found
 
     def vector_count(self) -> int:
@@ -95,7 +96,7 @@ class Store:
         """Remember vectors, in half precision."""
         import numpy as np
 
-        rows = [(key, vector.astype(np.float16).tobytes()) for key, vector in vectors.items()]
+        rows = [(k, vector.astype(np.float16).tobytes()) for k, vector in vectors.items()]
         self._write(lambda db: db.executemany("insert or replace into vector values (?, ?)", rows))
 
     def forget_files(self, uris: Iterable[str]) -> None:
@@ -105,7 +106,7 @@ class Store:
 
     def keep_vectors(self, keys: Iterable[bytes]) -> None:
         """Forget all vectors but these."""
-        rows = [(key,) for key in keys]
+        rows = [(k,) for k in keys]
 
         def prune(db: sqlite3.Connection) -> None:
             db.execute("create temp table if not exists wanted (key blob primary key) without rowid")
@@ -124,6 +125,11 @@ class Store:
             with contextlib.suppress(sqlite3.Error):
                 self._db.execute("rollback")
             raise _refused(self._path) from error
+
+
+def key(model: str, views: Sequence[str]) -> bytes:
+    """What the vector of a chunk's views under a model is kept by."""
+    return hashlib.blake2b("\0".join((model, *views)).encode("utf-8", "replace"), digest_size=16).digest()
 
 
 def _refused(path: Path) -> InklingError:
