@@ -138,6 +138,9 @@ def test_what_does_not_end_is_ended(template: str) -> None:
         with pytest.raises(InklingError) as error:
             rendered(process, template)
         assert error.value.reason == "template-rejected" and "0.5 s" in str(error.value)
+        with pytest.raises(InklingError, match="did not end"):
+            rendered(process, template)
+        assert process._process is None, "it is not run again"
         assert rendered(process, CHATML)["text"], "a fresh process serves the next one"
     finally:
         process.close()

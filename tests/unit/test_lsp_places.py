@@ -96,6 +96,18 @@ async def test_a_closed_or_hidden_document_has_none_of_them() -> None:
         assert {reason.reason for reason in session.reasons.of(secret)} == {"excluded"}
 
 
+async def test_a_document_that_is_too_large_has_none_of_them() -> None:
+    async with session_with("places=Places") as (editor, session):
+        options = {"server": {"start_engine": False, "max_document_size": 1000}}
+        await editor.initialize(initializationOptions=options)
+        editor.open(URI, "word " * 1000)
+        await editor.ask("textDocument/completion", editor.at(URI, 1))
+        await editor.ask("textDocument/inlayHint", DOCUMENT | {"range": span(0, 0, 3)})
+        await editor.ask("textDocument/semanticTokens/full", DOCUMENT)
+        found = {(reason.surface, reason.reason) for reason in session.reasons.of(URI)}
+        assert found == {(kind, "too-large") for kind in ("completion", "inlay_hints", "semantic_tokens")}
+
+
 async def test_hints_are_those_that_the_user_looks_at_and_move_with_the_text() -> None:
     async with session_with("places=Places") as (editor, _):
         await editor.initialize()

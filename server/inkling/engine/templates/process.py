@@ -17,6 +17,7 @@ from inkling.errors import InklingError
 TIME_LIMIT_S = 3.0
 START_S = 30.0
 """For a starved machine; the process is ready within a fraction of a second."""
+MOST_ENDLESS = 16
 LARGEST = 4_000_000
 """Characters of one conversation."""
 
@@ -28,9 +29,13 @@ class TemplateProcess:
         self._time_limit_s = time_limit_s
         self._lock = threading.Lock()
         self._process: subprocess.Popen[str] | None = None
+        self._endless: set[str] = set()
+        """Templates that were stopped: they are not run again at every keystroke."""
 
     def render(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """The child's answer, see `child.Conversation`. Raises InklingError `too-large` or `template-rejected`."""
+        if request["template"] in self._endless:
+            raise self._late()
         line = json.dumps(request)
         if len(line) > LARGEST:
             raise InklingError("too-large", f"The conversation has over {LARGEST:,} characters.", "Shorten it.")
@@ -45,13 +50,17 @@ class TemplateProcess:
                 said = ""
             if not said:
                 self._end()
-                raise InklingError(
-                    "template-rejected",
-                    f"The model's chat template was stopped: it did not end within {self._time_limit_s:g} s.",
-                    "Use another model, or mend its chat template.",
-                )
+                self._endless = {*list(self._endless)[-MOST_ENDLESS:], str(request["template"])}
+                raise self._late()
         answer: dict[str, Any] = json.loads(said)
         return answer
+
+    def _late(self) -> InklingError:
+        return InklingError(
+            "template-rejected",
+            f"The model's chat template was stopped: it did not end within {self._time_limit_s:g} s.",
+            "Use another model, or mend its chat template.",
+        )
 
     def close(self) -> None:
         """End the process."""
