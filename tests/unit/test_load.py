@@ -204,7 +204,11 @@ def test_who_gives_up_frees_the_server_or_the_place() -> None:
 # Capacity
 
 
-def test_a_slower_model_and_a_larger_team_need_more(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_slower_model_and_a_larger_team_need_more(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bench_capacity, "_TYPING_S", 1500.0)
+
     def needs(service: float, *teams: int) -> list[int]:
         times = {"cold": [4 * service], "warm": [service], "diagnostics": [service / 10]}
         report = {"target": "here", "model": "m", "cores": 2, "from_memory_share": 0.3, "service_s": times}
@@ -219,7 +223,8 @@ def test_a_slower_model_and_a_larger_team_need_more(tmp_path: Path, capsys: pyte
     assert needs(0.2, 60)[0] > many
 
 
-def test_the_table_goes_between_the_marks(tmp_path: Path) -> None:
+def test_the_table_goes_between_the_marks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench_capacity, "_TYPING_S", 500.0)
     page, report = tmp_path / "page.md", tmp_path / "load.json"
     page.write_text(f"above\n{bench_capacity.BEGIN}\nlast year\n{bench_capacity.END}\nbelow\n")
     times = {"cold": [0.1], "warm": [0.02], "diagnostics": [0.01]}

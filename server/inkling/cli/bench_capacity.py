@@ -22,10 +22,10 @@ from inkling.errors import InklingError
 
 BEGIN, END = "<!-- capacity: begin -->", "<!-- capacity: end -->"
 TEAMS = (100, 500, 5000)
-_SHORTEST_S, _FEWEST_REQUESTS = 30.0, 8000
-"""Simulated time: doubled until so many requests were made."""
+_SHORTEST_S, _TYPING_S = 60.0, 15_000.0
+"""Simulated time: at least a minute, and for small teams so long that all together typed for some hours."""
 
-_WARM_UP_S = 900.0
+_WARM_UP_S = 600.0
 """Typists begin this long before, so that breaks and bursts have mixed when the pool is first asked."""
 
 
@@ -38,21 +38,6 @@ class Measured:
     diagnostics: Sequence[float]
     from_memory: float
     where: str
-
-
-@dataclass(frozen=True, slots=True)
-class Need:
-    """The answer for one team and one kind of request."""
-
-    developers: int
-    replicas: int
-    per_hour: float
-    result: Result
-
-    @property
-    def utilization(self) -> float:
-        """Share of the time that a replica computes."""
-        return self.result.busy_s / max(1e-9, self.replicas * self.result.ended_at)
 
 
 def add_parser(what: Any) -> None:
@@ -154,19 +139,19 @@ def diagnostics(measured: Measured, developers: int, seconds: float, seed: int) 
     return heapq.merge(*(one(n) for n in range(developers)), key=lambda request: request.at)
 
 
-def need(
-    measured: Measured, kind: str, developers: int, *, at_once: float, wait_s: float, seed: int, spill: int = 2
-) -> Need:
-    """The fewest replicas at which 95 % of the requests wait no longer than `wait_s` for their turn."""
+def asked(measured: Measured, kind: str, developers: int, *, at_once: float, seed: int) -> tuple[list[Request], float]:
+    """What a team asks for at its busiest, `kind` of it, and for how many seconds."""
     active = max(1, round(developers * at_once))
+    seconds = max(_SHORTEST_S, _TYPING_S / active)
     make = completions if kind == "completion" else diagnostics
-    seconds = _SHORTEST_S
-    while len(requests := list(make(measured, active, seconds, seed))) < _FEWEST_REQUESTS and seconds < 7200:
-        seconds *= 2
-    per_hour = len(requests) / active / seconds * 3600
+    return list(make(measured, active, seconds, seed)), seconds
+
+
+def need(requests: Sequence[Request], seconds: float, *, wait_s: float, spill: int = 2) -> tuple[int, Result]:
+    """The fewest replicas at which 95 % of the requests wait no longer than `wait_s` for their turn."""
 
     def at(replicas: int) -> Result:
-        fresh = [Request(one.at, one.warm_s, one.cold_s, one.key, one.gives_up_at, one.priority) for one in requests]
+        fresh = [Request(one.at, one.warm_s, one.cold_s, one.key, one.gives_up_at) for one in requests]
         return simulate(fresh, replicas, spill=spill)
 
     def fits(result: Result) -> bool:
@@ -184,7 +169,7 @@ def need(
             high, found = middle, result
         else:
             low = middle
-    return Need(developers, high, per_hour, found)
+    return high, found
 
 
 def table(measured: Measured, teams: Sequence[int], *, at_once: float, wait_s: float, seed: int) -> str:
@@ -201,17 +186,22 @@ def table(measured: Measured, teams: Sequence[int], *, at_once: float, wait_s: f
         "|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for team in teams:
-        ghost, idlest, squiggle = (
-            need(measured, kind, team, at_once=at_once, wait_s=wait_s, seed=seed, spill=spill)
-            for kind, spill in (("completion", 2), ("completion", 0), ("diagnostics", 2))
-        )
+        ghosts, ghost_s = asked(measured, "completion", team, at_once=at_once, seed=seed)
+        squiggles, squiggle_s = asked(measured, "diagnostics", team, at_once=at_once, seed=seed)
+        replicas, result = need(ghosts, ghost_s, wait_s=wait_s)
+        idlest, without = need(ghosts, ghost_s, wait_s=wait_s, spill=0)
+        others, their = need(squiggles, squiggle_s, wait_s=wait_s)
+        hours = max(1, round(team * at_once)) / 3600
         rows.append(
-            f"| {team:,} | {ghost.per_hour:,.0f} + {squiggle.per_hour:,.0f} "
-            f"| {ghost.replicas} | {ghost.utilization:.0%} | {ghost.result.warm_share:.0%} "
-            f"| {idlest.replicas}, {idlest.result.warm_share:.0%} warm "
-            f"| {squiggle.replicas} | {squiggle.utilization:.0%} |"
+            f"| {team:,} | {len(ghosts) / ghost_s / hours:,.0f} + {len(squiggles) / squiggle_s / hours:,.0f} "
+            f"| {replicas} | {_busy(result, replicas)} | {result.warm_share:.0%} "
+            f"| {idlest}, {without.warm_share:.0%} warm | {others} | {_busy(their, others)} |"
         )
     return "\n".join(rows)
+
+
+def _busy(result: Result, replicas: int) -> str:
+    return f"{result.busy_s / max(1e-9, replicas * result.ended_at):.0%}"
 
 
 def _ms(values: Sequence[float]) -> str:
