@@ -80,6 +80,9 @@ def _quality(embed: Embedder) -> list[Row]:
     def by_meaning(question: str, vector: Vector) -> list[str]:
         return [names[slot] for slot in np.argsort(-(plain @ vector), kind="stable")[:RANKS]]
 
+    def meaning_alone(question: str, vector: Vector) -> list[str]:
+        return [hit.uri for hit in index.nearest(vector, RANKS)]
+
     def search(vector: bool) -> Ranking:
         return lambda question, asked: [h.uri for h in index.search(question, asked if vector else None, RANKS)]
 
@@ -98,7 +101,12 @@ def _quality(embed: Embedder) -> list[Row]:
         ("all", "all 100 queries"),
     ):
         ours = score(search(True), split)
-        for peer, ranking in (("BM25", search(False)), ("MiniLM, name and first paragraph", by_meaning)):
+        peers: dict[str, Ranking] = {
+            "BM25": search(False),
+            "MiniLM, name and first paragraph": by_meaning,
+            "the same without words": meaning_alone,
+        }
+        for peer, ranking in peers.items():
             title = f"starters/search MRR@10, {words}, against {peer.split(',')[0]}"
             result.append(row(title, ours, "MRR", better="more", peer=peer, peer_value=score(ranking, split)))
     return result

@@ -149,6 +149,30 @@ class Index:
             scores = np.where([held is not None for held in self._slots], similar, -np.inf) if self._slots else similar
             return self._hits(scores, similar, most)
 
+    def twins(self, uri: str, least: float, fewest_words: int) -> list[tuple[Chunk, Hit]]:
+        """A file's chunks of some length, each with the nearest other one whose cosine is at least `least`."""
+        import numpy as np
+
+        found: list[tuple[Chunk, Hit]] = []
+        with self._lock:
+            if self._vectors is None:
+                return found
+            vectors = self._vectors[: len(self._slots)]
+            lengths = np.maximum(np.linalg.norm(vectors, axis=1), 1e-6)
+            for slot in self._files.get(uri, (b"", []))[1]:
+                held = self._slots[slot]
+                if held is None or slot not in self._embedded or len(held[1].text.split()) < fewest_words:
+                    continue
+                cosines = vectors @ vectors[slot] / (lengths * lengths[slot])
+                cosines[slot] = 0.0
+                for other in np.argsort(-cosines)[:5]:
+                    twin = self._slots[other] if cosines[other] >= least else None
+                    if twin is not None and len(twin[1].text.split()) >= fewest_words:
+                        similarity = float(cosines[other])
+                        found.append((held[1], Hit(twin[0], twin[1], similarity, similarity)))
+                        break
+        return found
+
     def _similarities(self, vector: NDArray[np.float32] | None) -> NDArray[np.float32]:
         """[slots]: how near each chunk's vector is, 0 where there is none."""
         import numpy as np

@@ -8,14 +8,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from inkling.api import (
+    Diagnostic,
     InklingError,
     Nothing,
     Plugin,
     Range,
+    Related,
+    Severity,
     Snapshot,
     Symbol,
     block_at,
     command,
+    diagnostics,
     uri_path,
     workspace_symbols,
 )
@@ -25,6 +29,8 @@ from inkling_plugins.search.indexer import Indexer, Scope
 _SYMBOL_PATIENCE_S = 6.0
 """How long a list that the editor shows while the user types waits for a first index."""
 _TYPING_S = 0.12
+_TWIN_WORDS = 8
+"""Words that a text needs to be worth a hint."""
 _SELECTED = 4_000
 """Characters of a selection that are compared."""
 
@@ -60,6 +66,10 @@ class Search(Plugin):
         """Longer files are not indexed."""
         refresh_seconds: float = field(default=30.0, metadata={"min": 1.0})
         """Files changed outside the editor are found at the first search after this time."""
+        near_duplicates: bool = False
+        """Hint where a text or a documentation says nearly what another place in the workspace says."""
+        duplicate_similarity: float = field(default=0.92, metadata={"min": 0.5, "max": 1.0})
+        """The least similarity of such a hint."""
 
     settings: Settings
 
@@ -88,6 +98,27 @@ class Search(Plugin):
             yield Symbol(hit.chunk.name, hit.uri, hit.chunk.range, _kind(hit), hit.chunk.container)
         if shortfall is not None:
             yield shortfall
+
+    @diagnostics
+    async def near_duplicates(self, snapshot: Snapshot) -> AsyncIterator[Diagnostic]:
+        """Hints where the document says what another place says; off unless asked for."""
+        settings = self.settings
+        if not (settings.enabled and settings.near_duplicates):
+            return
+        index = await self._indexer.ready(self._scope(), _SYMBOL_PATIENCE_S)
+        found = await asyncio.to_thread(index.twins, snapshot.uri, settings.duplicate_similarity, _TWIN_WORDS)
+        for chunk, twin in found:
+            where = f"{twin.chunk.name}, {uri_path(twin.uri).rpartition('/')[2]}:{twin.chunk.range.start.line + 1}"
+            line = chunk.range.start.line
+            shown = Range(chunk.range.start, min(chunk.range.end, snapshot.line_range(line).end))
+            yield Diagnostic(
+                shown,
+                f"Says nearly the same as {where} ({twin.similarity:.2f}).",
+                Severity.HINT,
+                "near-duplicate",
+                data={"similarity": round(twin.similarity, 4)},
+                related=(Related(twin.chunk.range, twin.chunk.name, twin.uri),),
+            )
 
     @command("search.find", "Search by Meaning")
     async def find(self, snapshot: Snapshot | None, range: Range | None, *, question: str = "", **_: Any) -> str:

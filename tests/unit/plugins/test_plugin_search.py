@@ -324,6 +324,21 @@ async def test_similar_to_the_selection_is_not_the_selection_itself(search: Any)
         await plugin.similar(snapshot, Range(Position(1, 0), Position(1, 0)))
 
 
+async def test_near_duplicates_are_hinted_at_only_when_asked_for(search: Any) -> None:
+    text = '"""Small helpers for everybody."""\n\n'
+    text += 'def feed(a):\n    """Give the cat its food and look after the dog at noon."""\n'
+    files = {"one.py": text, "two.py": text, **FILES}
+    off = await search(files)
+    assert [
+        found async for found in off.near_duplicates(off.editor.snapshot("one.py"))
+    ] == [] and off.engine.calls == []
+    plugin = await search(files, near_duplicates=True, duplicate_similarity=0.9)
+    (hint,) = [found async for found in plugin.near_duplicates(plugin.editor.snapshot("one.py"))]
+    assert hint.message.startswith("Says nearly the same as feed, two.py:3") and hint.range.start.line == 2
+    assert hint.related[0].uri == plugin.editor.uri("two.py")
+    assert [found async for found in plugin.near_duplicates(plugin.editor.snapshot("care.py"))] == []
+
+
 async def test_an_empty_workspace_says_so(search: Any) -> None:
     plugin = await search({})
     assert await ask(plugin, "? cat") == ["no-match"]
