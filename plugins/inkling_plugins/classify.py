@@ -34,7 +34,7 @@ from inkling_plugins.rules.rule import Level, Rule
 from inkling_plugins.rules.store import Store, readings_folder
 
 PATIENCE_S = 1.0
-"""How long a document's marks wait for all of its sentences; then they come piece by piece."""
+"""How long, from the first answer on, marks wait for all sentences; then they come piece by piece."""
 _STEP = 0.025
 Kind = Literal["comment", "docstring", "paragraph", "heading", "list_item", "commit_message", "string"]
 _USUAL: dict[str, Level] = {"hostile": "warning", "neutral": "off", "constructive": "off"}

@@ -74,7 +74,7 @@ class Rules(Plugin):
         baseline: str = ""
         """A file of findings that are known and not shown, as `inkling check --write-baseline` makes it."""
         patience: float = field(default=1.0, metadata={"min": 0.0, "max": 60.0})
-        """Seconds that a document's findings wait for all of its text; then they come piece by piece."""
+        """Seconds from a model's first answer on that findings wait for all of a document; then they come in pieces."""
         max_texts: int = field(default=50_000, metadata={"min": 1})
         """Documents with more texts to read for a rule are left alone."""
         show_all: bool = False

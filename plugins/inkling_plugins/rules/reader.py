@@ -35,6 +35,8 @@ class Wish:
     error: InklingError | None = None
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     first: bool = True
+    begun: bool = False
+    """Whether anything of it has been read: until then the model may still be loading."""
     told: bool = False
     """Whether somebody went without and is to be called when more is known."""
 
@@ -51,7 +53,7 @@ class Reader:
         self._flushing: asyncio.Task[None] | None = None
 
     async def read(self, owner: Owner, rule: Rule, texts: Mapping[bytes, str], patience_s: float) -> int:
-        """Read `texts` (nearest first), at most so long; returns how many are still to be read.
+        """Read `texts` (nearest first), at most so long from the first answer on; returns how many are left.
 
         Those are read on behind, until the owner wants something else. Raises InklingError: the model cannot.
         """
@@ -62,25 +64,42 @@ class Reader:
         if not missing:
             self._wishes.pop(owner, None)
             return 0
-        known = self._wishes.get(owner)
+        replaced = self._wishes.get(owner)
         wish = self._wishes[owner] = Wish(rule, missing)
-        if known is not None:
-            known.changed.set()
+        if replaced is not None:
+            replaced.changed.set()
+            wish.begun, wish.first = replaced.begun and replaced.rule == rule, not replaced.begun
         self._pump(rule)
+        await self._wait(owner, missing, lambda wish: wish.begun)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(patience_s):
-                while wish.texts and wish.error is None and self._wishes.get(owner) is wish:
-                    wish.changed.clear()
-                    await wish.changed.wait()
-        if wish.error is not None:
-            self.forget(owner)
-            raise wish.error
-        wish.told = bool(wish.texts)
-        return len(wish.texts)
+                await self._wait(owner, missing, lambda wish: False)
+        left = sum(self._store.get(key) is None for key in missing)
+        present = self._wishes.get(owner)
+        if left and present is not None:
+            present.told = True
+        return left
+
+    async def _wait(self, owner: Owner, missing: Mapping[bytes, str], enough: Callable[[Wish], bool]) -> None:
+        """Until all that is missing has been read, or it is enough. Whoever asks for the same text waits together.
+
+        Ends also when the document wants other texts by now. Raises InklingError: the model cannot.
+        """
+        while (wish := self._wishes.get(owner)) is not None and not enough(wish):
+            if wish.error is not None:
+                raise wish.error
+            if not any(key in wish.texts for key in missing):
+                return
+            wish.changed.clear()
+            await wish.changed.wait()
+            if wish.error is not None:
+                raise wish.error
 
     def forget(self, owner: Owner) -> None:
         """Nothing is wanted any more."""
-        self._wishes.pop(owner, None)
+        wish = self._wishes.pop(owner, None)
+        if wish is not None:
+            wish.changed.set()  # whoever waits for it looks up
 
     def forget_document(self, uri: str) -> None:
         """The document is gone."""
@@ -89,7 +108,8 @@ class Reader:
 
     async def stop(self) -> None:
         """End all reading."""
-        self._wishes.clear()
+        for owner in list(self._wishes):
+            self.forget(owner)
         tasks = [*self._pumps.values(), *([self._flushing] if self._flushing else [])]
         for task in tasks:
             task.cancel()
@@ -140,6 +160,7 @@ class Reader:
             wish.texts = {key: text for key, text in wish.texts.items() if self._store.get(key) is None}
             if len(wish.texts) == before:
                 continue
+            wish.begun = True
             wish.changed.set()
             if not wish.texts:
                 self.forget(owner)
@@ -149,9 +170,8 @@ class Reader:
     def _fail(self, job: tuple[object, ...], error: InklingError) -> None:
         for owner, wish in self._of(job):
             wish.error = error
-            wish.changed.set()
+            self.forget(owner)
             if wish.told:
-                self.forget(owner)
                 self._heard(owner, True)
 
     async def _flush(self) -> None:

@@ -447,3 +447,18 @@ async def test_near_duplicates(started: Any) -> None:
     assert (item.message, item.range.start.line, item.related[0].range.start.line) == (
         "Nearly the same as line 1 (100%)", 4, 0,
     )  # fmt: skip
+
+
+async def test_two_who_ask_at_once_wait_together(started: Any) -> None:
+    plugin = await started(Rules, engine(delay_s=0.05), rule=(TONE,))
+    document = snapshot("A stupid plan here.\n")
+    first, second = await asyncio.gather(found(plugin, document), found(plugin, document))
+    assert len(first) == len(second) == 1 and len(plugin.engine.calls_to("classify")) == 1
+
+
+async def test_a_failure_reaches_all_who_wait(started: Any) -> None:
+    fake = engine(delay_s=0.05, faults={"classify": InklingError("engine-down", "It is gone.")})
+    plugin = await started(Rules, fake, rule=(TONE,))
+    document = snapshot("A stupid plan here.\n")
+    for reasons in await asyncio.gather(found(plugin, document), found(plugin, document)):
+        assert [reason.reason for reason in reasons] == ["engine-down"]
