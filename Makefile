@@ -1,12 +1,13 @@
 # Each target sets up what it needs. PYTHON picks the interpreter (3.11 or newer).
 PYTHON ?= python3
+MINUTES ?= 5
 VENV   := .venv
 PY     := $(VENV)/bin/python
 READY  := $(VENV)/.ready
 
 CLUSTER := .venv-cluster
 
-.PHONY: tour test check bench soak vsix pictures clean cluster-test bench-cluster capacity
+.PHONY: tour test check bench soak soak-editor vsix pictures clean cluster-test bench-cluster capacity
 
 tour: $(READY)  ## a real session on examples/, in the terminal
 	@$(PY) -m inkling tour
@@ -35,12 +36,16 @@ capacity: $(READY)  ## measure service times here, and write docs/capacity.md's 
 	@mv build-capacity.json docs/capacity.json
 	@$(PY) -m inkling bench capacity docs/capacity.json --write docs/capacity.md
 
+soak-editor: $(READY)  ## minutes of typing in VS Code: make soak-editor MINUTES=10
+	@tests/editors/install.sh
+	@INKLING_SOAK_S=$$(($(MINUTES) * 60)) $(PY) -m pytest -q -rs tests/editors/test_vscode_typing.py
+
 vsix:  ## the VS Code extension
 	@cd client-vscode && npm ci --no-fund --no-audit && npm run package
 
-pictures: $(READY)  ## the screenshots in docs/images, taken from a run of VS Code
+pictures: $(READY)  ## the pictures in docs/images, taken from runs of VS Code
 	@tests/editors/install.sh
-	@INKLING_PICTURES=docs/images $(PY) -m pytest -q -rs tests/editors/test_vscode_ui.py
+	@INKLING_PICTURES=$(CURDIR)/docs/images $(PY) -m pytest -q -rs tests/editors/test_vscode_ui.py tests/editors/test_vscode_typing.py
 
 # torch comes first and with its own dependencies, which differ by platform; the rest of the tree is pinned as a whole,
 # so it goes in without resolution. That also leaves out what the encoder's package declares but Inkling never uses.

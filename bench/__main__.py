@@ -23,7 +23,18 @@ from rich.table import Table
 
 from bench.row import Row
 
-AREAS = ("lsp", "text", "engine", "completion", "classify", "check", "starters", "starter_classifiers", "search")
+AREAS = (
+    "lsp",
+    "text",
+    "engine",
+    "completion",
+    "classify",
+    "check",
+    "starters",
+    "starter_classifiers",
+    "search",
+    "editors",
+)
 RESULTS = Path(__file__).with_name("results.json")
 MARK = "rows: "
 

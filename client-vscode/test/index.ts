@@ -6,7 +6,9 @@ export async function run(): Promise<void> {
   const Mocha = require(process.env.INKLING_MOCHA!) as typeof MochaClass;
   const mocha = new Mocha({ ui: "bdd", color: false, timeout: 60_000, grep: process.env.INKLING_TESTS });
   mocha.suite.emit("pre-require", globalThis, "", mocha);
-  if (process.env.INKLING_MANAGED) {
+  if (process.env.INKLING_BENCH) {
+    await import("./bench.js");
+  } else if (process.env.INKLING_MANAGED) {
     await import("./managed.js");
   } else {
     await import("./features.js");

@@ -82,6 +82,8 @@ FEATURES = r"""
 (until "a summary" (lambda () (> (buffer-size) (length prose) )))
 (note 'summarized (buffer-string))
 (note 'why (inkling-command "inkling.whyNothing"))
+(note 'answer (cl-letf (((symbol-function 'completing-read) (lambda (&rest _) ""))) (inkling-ask "What says so?")))
+(note 'counted (inkling-command "inkling.token_count.count"))
 
 (edit "ghost.txt" "start();\n")
 (goto-char (point-max))
@@ -151,6 +153,7 @@ def test_surfaces(home: Path) -> None:
     assert got["summarized"].startswith("This is a plain way to begin a note")
     assert got["summarized"].endswith(PROSE.replace("bad", "plain"))
     assert got["why"]
+    assert got["answer"] and "token" in got["counted"].lower()
     assert got["seen"][-1] == GHOST and len(got["seen"]) > 1
     assert all(GHOST.startswith(seen) for seen in got["seen"])
     assert got["drawn"] == GHOST

@@ -128,6 +128,10 @@ results.summarized = text()
 local reply
 inkling.command('inkling.whyNothing', nil, nil, function(_, said) reply = said end)
 results.why = until_('a reply to a command', function() return reply end)
+local answer
+vim.lsp.handlers['window/showMessageRequest'] = function() return vim.NIL end -- "Others: …", and nobody to choose
+inkling.command('inkling.ask.document', nil, nil, function(_, said) answer = said end, {question = 'What says so?'})
+results.answer = until_('an answer', function() return answer end)
 
 open('ghost.js', 'start();\\n')
 vim.api.nvim_win_set_cursor(0, {2, 0})
@@ -210,7 +214,7 @@ def test_surfaces(home: Path) -> None:
     assert "inkling" in got["ignored"].splitlines()[0] and got["ignored"].endswith(PROSE)
     assert got["summarized"].startswith("This is a plain way to begin a note")
     assert got["summarized"].endswith(PROSE.replace("bad", "plain"))
-    assert got["why"]
+    assert got["why"] and got["answer"]
     whole = "".join(WORDS)
     assert got["seen"][-1] == whole and len(got["seen"]) > 1
     assert all(whole.startswith(seen) for seen in got["seen"])

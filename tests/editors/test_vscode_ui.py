@@ -18,7 +18,10 @@ from .code_server import CLIENT, build, code_server, drive, need_code_server, se
 from .conftest import REPOSITORY
 
 SETTINGS = {"complete": {"min_confidence": 0.0, "debounce_min_ms": 0, "copy": False}}
-PICTURES = ("squiggle", "quick-fix", "status", "hover", "palette", "ghost-line", "ghost-block", "summary")
+PICTURES = (
+    *("squiggle", "quick-fix", "status", "hover", "palette", "choose-model", "token-lens"),
+    *("ghost-line", "ghost-block", "ask", "answer", "summary"),
+)
 
 
 @pytest.mark.timeout(300)
@@ -41,8 +44,10 @@ def test_screen(home: Path) -> None:
     assert "inkling" in seen["quick-fix-applied"]["text"]
     assert "engine ready" in seen["status-hover"]["text"] and "nothing is sent anywhere" in seen["status-hover"]["text"]
     assert "Tokens" in seen["hover"]["text"] and "document" in seen["hover"]["text"]
-    for title in ("Summarize Selection", "Continue Writing Here", "Why No Suggestion?", "Restart the Engine"):
-        assert title in seen["palette"]["text"]
+    assert len(seen["palette"]["titles"]) >= 10
+    assert "starter:tone" in seen["models"]["text"] and "starter:code" not in seen["models"]["text"]
+    assert seen["token-lens"]["marks"] > 20
+    assert "selected" in seen["ask"]["place"]
     for name in ("ghost-line", "ghost-block"):
         assert seen[name]["text"], name
     assert "sentences" in seen["summary"]["text"]

@@ -2,90 +2,28 @@
 // Saves a picture of each surface, and prints one line of JSON for each check. The models are the ones that ship.
 
 import { mkdirSync } from "node:fs";
-import { browse } from "./browser.mjs";
+import { MODIFIER, openScreen } from "./screen.mjs";
 
 const [host, workspace, pictures] = process.argv.slice(2);
-const modifier = "Control";
 mkdirSync(pictures, { recursive: true });
-const { browser, page } = await browse(`http://${host}/?folder=${encodeURIComponent(workspace)}`, {
-  viewport: { width: 1180, height: 700 },
-});
-const failures = [];
-page.on("pageerror", (error) => failures.push(String(error)));
+const screen = await openScreen(host, workspace);
+const { browser, page, editor, until, palette, command, open, goTo, type } = screen;
 
 const tell = (check, fields = {}) => console.log(JSON.stringify({ check, ...fields }));
-const shot = (name, clip) => page.screenshot({ path: `${pictures}/${name}.png`, clip });
-const editor = page.locator(".editor-instance .monaco-editor").first();
+const shot = async (name, clip) => {
+  await page.waitForTimeout(700); // what fades in has done so
+  await page.screenshot({ path: `${pictures}/${name}.png`, clip });
+};
 const status = page.locator("#inkling\\.inkling\\.inkling\\.status, [id$='inkling.status']").first();
 const ghost = page.locator(".ghost-text, .ghost-text-decoration, .ghost-text-decoration-preview");
-
-async function until(what, probe, milliseconds = 60_000) {
-  const end = Date.now() + milliseconds;
-  for (;;) {
-    const value = await probe();
-    if (value) return value;
-    if (Date.now() > end) {
-      throw new Error(`never: ${what}`);
-    }
-    await page.waitForTimeout(50);
-  }
-}
 
 /** The text of the ghost as it stands on the screen. */
 const ghostText = () => ghost.evaluateAll((parts) => parts.map((part) => part.textContent.replaceAll("\u00a0", " ")).join("").trim());
 const shownText = async () => (await page.locator(".editor-instance .view-lines").last().innerText()).replaceAll("\u00a0", " ");
 
-async function palette(text) {
-  await until("the palette", async () => {
-    await page.keyboard.press("F1");
-    return page.locator(".quick-input-widget input").isVisible();
-  });
-  await page.locator(".quick-input-widget input").first().fill(`>${text}`);
-  await page.locator(".quick-input-list .monaco-list-row").filter({ hasText: text }).first().waitFor();
-}
-
-async function command(text) {
-  await palette(text);
-  await page.keyboard.press("Enter");
-}
-
-async function open(name) {
-  await until(`the file ${name}`, async () => {
-    await page.keyboard.press(`${modifier}+P`);
-    await page.locator(".quick-input-widget input").first().fill(name);
-    await page.locator(".quick-input-list .monaco-list-row").filter({ hasText: name }).first().waitFor();
-    await page.keyboard.press("Enter");
-    return page.locator(".tab.active").filter({ hasText: name }).first().waitFor({ timeout: 5_000 }).then(() => true, () => false);
-  });
-  await editor.locator(".view-lines").waitFor();
-}
-
-async function goTo(line, column) {
-  await page.keyboard.press(`${modifier}+G`);
-  await page.locator(".quick-input-widget input").first().fill(`:${line}:${column}`);
-  await page.keyboard.press("Enter");
-  await until("the cursor", async () => (await page.locator("[id='status.editor.selection']").textContent())?.includes(`Ln ${line}`));
-}
-
-async function type(text) {
-  for (const character of text) {
-    await page.keyboard.type(character);
-    await page.waitForTimeout(40);
-  }
-}
-
-/** The part of the screen around the element, `above` and `below` in pixels. */
-async function around(locator, above, below, width = 760) {
-  const box = await locator.boundingBox();
-  const y = Math.max(0, box.y - above);
-  return { x: Math.max(0, Math.min(box.x - 40, 1180 - width)), y, width, height: Math.min(700 - y, box.height + above + below) };
-}
-
 try {
-  await page.locator(".monaco-workbench").waitFor({ timeout: 90_000 });
+  await screen.ready();
   await open("review.md");
-  await until("Inkling in the status bar", () => status.isVisible());
-  await page.waitForFunction((name) => document.querySelector(name)?.querySelector(".codicon-sparkle"), "[id$='inkling.status']", { timeout: 90_000 });
   tell("status", { text: (await status.textContent()).trim() });
 
   const squiggle = editor.locator(".squiggly-warning");
@@ -104,7 +42,7 @@ try {
   const menu = page.locator(".action-widget").filter({ hasText: "Ignore" });
   await until("a quick fix", async () => {
     await page.keyboard.press("Escape");
-    await page.keyboard.press(`${modifier}+.`);
+    await page.keyboard.press(`${MODIFIER}+.`);
     await menu.waitFor({ timeout: 4_000 }).catch(() => {});
     return menu.isVisible();
   });
@@ -114,12 +52,12 @@ try {
   const before = 2;
   await until("a squiggle less", async () => (await squiggle.count()) < before || (await editor.innerText()).includes("inkling:"));
   tell("quick-fix-applied", { text: (await editor.locator(".view-lines").innerText()).replaceAll("\u00a0", " ") });
-  await page.keyboard.press(`${modifier}+Z`);
+  await page.keyboard.press(`${MODIFIER}+Z`);
 
   await status.hover();
   const tip = page.locator(".monaco-hover").filter({ hasText: "engine ready" });
   await tip.first().waitFor();
-  tell("status-hover", { text: await tip.first().innerText() });
+  tell("status-hover", { text: await until("what it says", () => tip.first().innerText().catch(() => "")) });
   await shot("status", { x: 580, y: 480, width: 600, height: 220 });
   await page.mouse.move(600, 300);
 
@@ -133,22 +71,34 @@ try {
   await page.keyboard.press("Escape");
 
   await palette("Inkling: ");
-  tell("palette", { text: await page.locator(".quick-input-list").innerText() });
   await shot("palette");
+  const titles = ["Summarize Selection", "Continue Writing Here", "Ask This Document…", "Show Token Boundaries", "Why No Suggestion?",
+    "Choose Model…", "Engine Status", "Restart the Engine", "Restart the Language Server", "Open Log"];
+  for (const title of titles) await palette(`Inkling: ${title}`);
+  tell("palette", { titles });
   await page.keyboard.press("Escape");
   await page.keyboard.press("Escape");
 
+  await command("Inkling: Choose Model…");
+  const rows = page.locator(".quick-input-list .monaco-list-row");
+  await rows.filter({ hasText: "classify" }).first().waitFor();
+  await page.keyboard.type("classify");
+  await page.keyboard.press("Enter");
+  await rows.filter({ hasText: "MB" }).first().waitFor();
+  tell("models", { text: await page.locator(".quick-input-list").innerText() });
+  await shot("choose-model");
+  await page.keyboard.press("Escape");
+
+  await command("Inkling: Show Token Boundaries");
+  const blue = "rgb(26, 127, 199)"; // as package.json has it
+  const marks = () => page.evaluate((colour) => [...document.querySelectorAll(".view-line span")].filter((span) => getComputedStyle(span).color === colour).length, blue);
+  await until("token boundaries", async () => (await marks()) > 20);
+  tell("token-lens", { marks: await marks() });
+  await shot("token-lens");
+  await command("Inkling: Show Token Boundaries");
+
   // Ghost text: what it said over time is recorded, since no picture can show growth.
-  await page.evaluate(() => {
-    window.inklingGhosts = [];
-    const read = () => {
-      const parts = [...document.querySelectorAll(".ghost-text, .ghost-text-decoration, .ghost-text-decoration-preview")];
-      const text = parts.map((part) => part.textContent.replaceAll("\u00a0", " ")).join("").trim();
-      if (text && window.inklingGhosts.at(-1)?.text !== text) window.inklingGhosts.push({ at: performance.now(), text });
-    };
-    new MutationObserver(read).observe(document.body, { subtree: true, childList: true, characterData: true, attributes: true });
-  });
-  const recorded = () => page.evaluate(() => window.inklingGhosts.splice(0));
+  await screen.record();
   const PLACES = {
     "ghost-line": ["        lines = []\n        for item in sor", "        total = 0\n        for item in self.", "        with open(path, encod"],
     "ghost-block": ["    def total(self) -> int:\n        ", "    def remove(self, name: str) -> None:\n        ", "    def __init__(self, name, count):\n        "],
@@ -156,8 +106,8 @@ try {
   for (const [name, places] of Object.entries(PLACES)) {
     let shown = "";
     for (const place of places) {
-      await page.keyboard.press(`${modifier}+End`);
-      await recorded();
+      await page.keyboard.press(`${MODIFIER}+End`);
+      await screen.recorded();
       for (const line of place.split("\n")) {
         await page.keyboard.press("Enter");
         await page.keyboard.press("Shift+Home"); // the indentation that the editor has made
@@ -170,14 +120,22 @@ try {
     for (let last = ""; (await ghostText()) !== last; last = await ghostText()) {
       await page.waitForTimeout(1500);
     }
-    const grown = await recorded();
-    tell(name, { text: (await ghostText()) || shown, steps: grown.length, grown: grown.map(({ text }) => text) });
+    const grown = (await screen.recorded()).map(({ ghost }) => ghost).filter(Boolean);
+    tell(name, { text: (await ghostText()) || shown, steps: grown.length, grown });
     await shot(name);
     await page.keyboard.press("Escape");
   }
 
   await open("incident.md");
-  await page.keyboard.press(`${modifier}+A`);
+  await command("Inkling: Ask This Document…");
+  await page.locator(".quick-input-widget input").first().fill("What caused the outage?");
+  await shot("ask");
+  await page.keyboard.press("Enter");
+  const cursor = () => page.locator("[id='status.editor.selection']").textContent();
+  tell("ask", { place: await until("the answer's place", async () => /selected/.test(await cursor()) && cursor(), 90_000) });
+  await shot("answer");
+
+  await page.keyboard.press(`${MODIFIER}+A`);
   await command("Inkling: Summarize Selection");
   const summary = page.locator(".tab.active").filter({ hasText: "Summary" });
   await summary.first().waitFor({ timeout: 90_000 });
@@ -188,6 +146,6 @@ try {
   await shot("failed");
   throw error;
 } finally {
-  tell("page-errors", { errors: failures });
+  tell("page-errors", { errors: screen.failures });
   await browser.close();
 }

@@ -72,6 +72,20 @@
 (defun inkling-summarize-selection () "Summarize the region." (interactive) (inkling-command "inkling.summarize.selection"))
 (defun inkling-summarize-file () "Summarize this buffer." (interactive) (inkling-command "inkling.summarize.file"))
 (defun inkling-continue-writing () "Continue writing at point." (interactive) (inkling-command "inkling.continue_writing"))
+(defun inkling-ask (question)
+  "Go to the answer to QUESTION in this buffer, or in its region."
+  (interactive "sAsk this document: ")
+  (inkling-command "inkling.ask.document" (list :question question)))
+(defun inkling-search (question)
+  "Go to what answers QUESTION in the workspace."
+  (interactive "sSearch by meaning: ")
+  (inkling-command "inkling.search.find" (list :question question)))
+(defun inkling-translate (language)
+  "Put a translation into LANGUAGE in the place of the region; empty means the one of the settings."
+  (interactive "sTranslate into: ")
+  (inkling-command "inkling.translate.selection" (unless (string-empty-p language) (list :target language))))
+(defun inkling-explain () "Explain the region." (interactive) (inkling-command "inkling.prompt" '(:name "explain")))
+(defun inkling-rewrite () "Rewrite the region." (interactive) (inkling-command "inkling.prompt" '(:name "rewrite")))
 (defun inkling-why-nothing ()
   "Say why there was no suggestion."
   (interactive)

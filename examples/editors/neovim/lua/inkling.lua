@@ -98,10 +98,21 @@ function M.client(buffer)
   return client and client.initialized and client or nil
 end
 
---- Run a command of the server, such as 'inkling.summarize.file', on this buffer and the lines `first` to `last`.
-function M.command(name, first, last, on_reply)
+--- What `:Inkling NAME words …` passes the words as.
+local takes = {
+  ['ask.document'] = 'question',
+  ['search.find'] = 'question',
+  ['translate.selection'] = 'target',
+  ['translate.show'] = 'target',
+  prompt = 'name',
+  ['rules.run'] = 'rule',
+}
+
+--- Run a command of the server, such as 'inkling.summarize.file', on this buffer and the lines `first` to `last`, with
+--- `more` arguments, such as { question = 'Who approved it?' }.
+function M.command(name, first, last, on_reply, more)
   local client = assert(M.client(0), 'Inkling does not run in this buffer')
-  local argument = { uri = vim.uri_from_bufnr(0) }
+  local argument = vim.tbl_extend('error', { uri = vim.uri_from_bufnr(0) }, more or {})
   if first then
     argument.range = { start = { line = first - 1, character = 0 }, ['end'] = { line = last, character = 0 } }
   else
@@ -287,9 +298,11 @@ function M.setup(given)
   map(options.keys.dismiss, M.dismiss)
   vim.api.nvim_create_user_command('Inkling', function(call)
     local ranged = call.range > 0
-    M.command('inkling.' .. call.args, ranged and call.line1 or nil, ranged and call.line2 or nil)
+    local name, words = call.args:match('^(%S+)%s*(.*)$')
+    local more = words ~= '' and { [takes[name] or 'text'] = words } or nil
+    M.command('inkling.' .. name, ranged and call.line1 or nil, ranged and call.line2 or nil, nil, more)
   end, {
-    nargs = 1,
+    nargs = '+',
     range = true,
     complete = function(start)
       local client = M.client(0)

@@ -1,0 +1,97 @@
+"""VS Code's client: its size, its start, what it adds to a request, and a keystroke's way to ghost text on the screen.
+
+Real VS Code (code-server) in headless Chromium, as tests/editors has it. The model is scripted and takes no time, so
+that what is measured is the way through editor, client and server; the server's own time is what its log of the same
+run says.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import statistics
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+from tests.editors.code_server import CLIENT, MODULES, build, code_server, drive, need_code_server, server_settings
+from tests.editors.conftest import SCRIPTED, end_all
+
+from bench.row import Row, row
+
+MODEL = "fake?text=orders.sort();"
+SETTINGS = {"complete": {"model": MODEL, "copy": False}}
+T = TypeVar("T")
+
+
+def rows(quick: bool = False) -> list[Row]:
+    """One row per figure; none where the editor is not installed, which is said."""
+    try:
+        need_code_server()
+    except pytest.skip.Exception as missing:
+        print(f"editors: {missing}", file=sys.stderr)
+        return []
+    build("package", "build-tests")
+    size = (CLIENT / "inkling.vsix").stat().st_size / 1000
+    return [
+        row("editors/vsix", size, "kB", better="less"),
+        *_at_home(lambda home: _screen(home, 12 if quick else 60)),
+        *_at_home(_client),
+    ]
+
+
+def _at_home(measure: Callable[[Path], T]) -> T:
+    home = Path(tempfile.mkdtemp(prefix="inkling-bench-"))
+    (home / "run").mkdir(mode=0o700)
+    (home / "workspace").mkdir()
+    (home / "workspace" / "typed.js").write_text("")
+    try:
+        return measure(home)
+    finally:
+        end_all(home)
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def _screen(home: Path, tries: int) -> list[Row]:
+    """Typed in the browser."""
+    settings = {**server_settings(home), "inkling.settings": SETTINGS, "editor.quickSuggestions": False}
+    workspace = home / "workspace"
+    with code_server(home, workspace, settings, vsix=CLIENT / "inkling.vsix", **SCRIPTED) as host:
+        said = json.loads(drive("latency.mjs", home, host, str(workspace), str(tries), timeout_s=400))
+    shown = said["shown"][2:]  # the first load the model and warm the editor up
+    served = _served(home, "textDocument/inlineCompletion")
+    peer = "the server's own time"
+    activation = float(re.search(r"([\d.]+)\s*ms", said["activation"])[1])  # type: ignore[index]
+    found = [row("editors/activation", activation, "ms", better="less")]
+    for percent in (50, 95):
+        name, own = f"editors/keystroke to ghost text p{percent}", _at(served, percent)
+        found.append(row(name, _at(shown, percent), "ms", better="less", peer=peer, peer_value=own))
+    return found
+
+
+def _client(home: Path) -> list[Row]:
+    """Asked in the extension host, without a screen."""
+    settings = {**server_settings(home), "inkling.settings": SETTINGS}
+    workspace = home / "workspace"
+    variables = {**SCRIPTED, "INKLING_MOCHA": str(MODULES / "mocha"), "INKLING_BENCH": "1"}
+    driver = ("--vscode-option", "enable-smoke-test-driver")
+    with code_server(home, workspace, settings, *driver, **variables) as host:
+        said = drive("host.mjs", home, host, str(workspace), str(CLIENT), timeout_s=200)
+    taken = json.loads(re.search(r"bench: (\[.*?\])", said)[1])  # type: ignore[index]
+    own = _at(_served(home, "inkling/status")[-len(taken) :], 50)
+    name = "editors/request through the language client p50"
+    return [row(name, _at(taken, 50), "ms", better="less", peer="the server's own time", peer_value=own)]
+
+
+def _served(home: Path, method: str) -> list[float]:
+    """The server's own milliseconds for each request of a method."""
+    log = (home / "lsp.log").read_text()
+    return [float(ms) for ms in re.findall(rf" request .*method={re.escape(method)} .*?ms=([\d.]+)", log)]
+
+
+def _at(values: Sequence[float], percent: int) -> float:
+    return statistics.quantiles(values, n=100, method="inclusive")[percent - 1]

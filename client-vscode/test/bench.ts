@@ -1,0 +1,19 @@
+/** What the language client costs: a request's way from the extension and back, beside the server's own log. For the bench. */
+
+import { extension, ready } from "./editor";
+
+const TIMES = 200;
+
+describe("Bench", () => {
+  it("asks for the status", async () => {
+    await ready();
+    const { status } = await extension();
+    const taken: number[] = [];
+    for (let number = 0; number < TIMES; number++) {
+      const began = performance.now();
+      await status();
+      taken.push(performance.now() - began);
+    }
+    console.log(`bench: ${JSON.stringify(taken)}`);
+  });
+});
