@@ -180,7 +180,11 @@ class Complete(Plugin):
             async for _ in ghost.growth():
                 if not ghost.agrees(typed):
                     break
-                view = ghost.view or present(ghost.text, ghost.tokens, ghost.done, site, manners, ghost.scores)
+                view = (
+                    ghost.view
+                    or ghost.unasked
+                    or present(ghost.text, ghost.tokens, ghost.done, site, manners, ghost.scores)
+                )
                 if ghost.view is None:
                     view = _or_copy(view, ghost, manners)
                 if view is None:

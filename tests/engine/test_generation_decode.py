@@ -67,6 +67,24 @@ def test_small_prefill_chunks_change_nothing(
     assert run(Loop(ModuleDecoder(model)), prompt) == expected
 
 
+def test_chunks_follow_the_machine(tiny_lm: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a layer takes too long to notice a stop, chunks shrink to the least; where it is quick they grow again."""
+    model, prompt = load(tiny_lm("llama"))
+    monkeypatch.setattr(loop, "PREFILL_CHUNK", 16)
+    monkeypatch.setattr(loop, "SMALLEST_CHUNK", 4)
+    runner = Loop(ModuleDecoder(model))
+    sizes: list[int] = []
+    forward = runner.decoder.forward
+    monkeypatch.setattr(runner.decoder, "forward", lambda ids, *rest: sizes.append(len(ids)) or forward(ids, *rest))
+    monkeypatch.setattr(loop, "PATIENCE_S", 0.0)
+    assert run(runner, prompt, new=1) == reference(model, prompt, 1)
+    assert sizes[:4] == [16, 8, 4, 4] and max(sizes[4:]) <= 4
+    sizes.clear()
+    monkeypatch.setattr(loop, "PATIENCE_S", 1e9)
+    assert run(runner, prompt, new=1) == reference(model, prompt, 1)
+    assert sizes[:3] == [4, 8, 16]
+
+
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_reused_prefixes_change_nothing(tiny_lm: Callable[[str], Path], architecture: str) -> None:
     model, prompt = load(tiny_lm(architecture))

@@ -109,6 +109,8 @@ class Ghost:
         self.notices: tuple[str, ...] = ()
         self.view: Shown | Rejected | None = None
         """What `present` said of the finished text."""
+        self.unasked: Rejected | None = None
+        """Why no model was asked."""
         self.asked_for = False
         """The user asked for a suggestion here: it is shown however unsure the model is."""
         self.abandoned = False
@@ -123,6 +125,13 @@ class Ghost:
         """A ghost that needs no model: the copy is all of it."""
         ghost = cls(origin, lines, copy)
         ghost.text, ghost.done = copy.text, True
+        return ghost
+
+    @classmethod
+    def unasked(cls, origin: Place, copy: Copy | None, view: Rejected) -> Ghost:
+        """A ghost of no model, for the reason in `view`, unless the copy is likely enough."""
+        ghost = cls(origin, False, copy)
+        ghost.unasked, ghost.done = view, True
         return ghost
 
     def run(self, stream: AsyncGenerator[Chunk, None]) -> None:

@@ -13,8 +13,9 @@ from inkling_plugins.completion.ghost_cache import Ghost, GhostCache, Place
 from inkling_plugins.completion.line_index import LineIndex
 from inkling_plugins.completion.present import Manners, Shown, present
 from inkling_plugins.completion.prompt import prompt_windows
+from inkling_plugins.completion.reasons import Rejected
 from inkling_plugins.completion.settings import CompleteSettings
-from inkling_plugins.completion.site import Site, wants_lines
+from inkling_plugins.completion.site import PROSE, Site, wants_lines
 from inkling_plugins.completion.surroundings import Surroundings, copy_from
 from inkling_plugins.completion.workspace_lines import WorkspaceLines
 from inkling_plugins.globs import matches
@@ -28,6 +29,10 @@ _TELLING = 8
 """Characters that make a line unlike others."""
 _PARSED = 400_000
 """Characters above which a document's syntax is not asked about."""
+NOT_FOR_THIS_LANGUAGE = Rejected("not-for-this-language")
+_UNKNOWN_TO = {"starter:code": PROSE}
+"""Languages in which a model of ours is not asked: of 24 places in prose the starter was sure enough in none. In other
+code than Python it is silent at nine places of ten, and right about as often as in Python where it speaks."""
 _IN_TEXT = (Scope.COMMENT, Scope.DOCSTRING, Scope.STRING)
 
 
@@ -73,6 +78,10 @@ class Maker:
             if isinstance(present(copy.text, 0, True, place.site, Manners(lines, 0.0)), Shown):
                 self._cache.add(ghost)
                 return ghost
+        if not _knows(place.site.language, settings):
+            ghost = Ghost.unasked(place, copy, NOT_FOR_THIS_LANGUAGE)
+            self._cache.add(ghost)
+            return ghost
         ghost = Ghost(place, lines, copy)
         self._cache.add(ghost)
         ghost.run(self._engine.generate(self.request(snapshot, position, settings, lines=lines)))
@@ -114,6 +123,8 @@ class Maker:
         self, snapshot: Snapshot, position: Position, place: Place, shown: str, settings: CompleteSettings
     ) -> None:
         try:
+            if not _knows(snapshot.language, settings):
+                return
             if settings.ahead and shown:
                 await self._run_ahead(snapshot, position, place, shown, settings)
             await asyncio.sleep(IDLE_S)
@@ -170,6 +181,12 @@ def _stands_alone(copy: Copy, site: Site, least: int) -> bool:
     """
     needed = least if site.line_before.strip() else 2 * least
     return copy.matched >= needed and 2 * copy.votes > copy.places
+
+
+def _knows(language: str, settings: CompleteSettings) -> bool:
+    """Whether the model is of use in `language`; who turns the language on has said so."""
+    said = settings.languages.get(language, settings.languages.get("*", False))
+    return said or language not in _UNKNOWN_TO.get(settings.model, ())
 
 
 def _fills(settings: CompleteSettings) -> bool:

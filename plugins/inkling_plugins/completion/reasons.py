@@ -7,6 +7,7 @@ from dataclasses import dataclass
 DETAILS = {
     "disabled": "Completion is off: [complete] enabled = false.",
     "language-off": "Completion is off for this language: see [complete] languages.",
+    "not-for-this-language": "The starter model knows code alone: see [complete] model and languages.",
     "excluded": "The file matches a glob in [complete] exclude.",
     "in-comment": "Completion is off in comments: [complete] comments = false.",
     "mid-line": "Text follows on this line. Ask for a suggestion by key to get one here.",

@@ -27,8 +27,9 @@ class CompleteSettings(Plugin.Settings):
     """Whether a suggestion may have several lines; auto goes by the syntax around the cursor."""
     comments: bool = True
     """Suggest inside comments and docstrings, too."""
-    languages: Mapping[str, bool] = field(default_factory=lambda: {"*": True})
-    """On or off by language id; `*` is all others."""
+    languages: Mapping[str, bool] = field(default_factory=dict)
+    """On (unless said otherwise) or off by language id; `*` is all others. Where it is silent the starter model, which
+    was trained on code, is not asked in prose: there are copies alone."""
     exclude: tuple[str, ...] = field(default=(), metadata={"merge": "append"})
     """Globs, as in .gitignore, of files to leave alone."""
     debounce_min_ms: int = field(default=20, metadata={"min": 0, "max": 10_000})

@@ -272,6 +272,8 @@ async def test_nothing_is_computed_past_what_will_be_shown(started: Any) -> None
         ("x = |", {"languages": {"*": False}}, "file:///a.py", "python", "language-off"),
         ("x = |", {"exclude": ("vendor/",)}, "file:///w/vendor/a.py", "python", "excluded"),
         ("x = |y + 1", {}, "file:///a.py", "python", "mid-line"),
+        ("The next |", {}, "file:///a.md", "markdown", "not-for-this-language"),
+        ("The next |", {"languages": {"python": True}}, "file:///a.md", "markdown", "not-for-this-language"),
     ],
 )
 async def test_not_wanted_here(
@@ -279,6 +281,22 @@ async def test_not_wanted_here(
 ) -> None:
     plugin = await started(Complete, FakeEngine(texts=BODY), **settings)
     assert last(await ask(plugin, text, uri=uri, language=language)) == f"!{reason}"
+    assert plugin.engine.calls == []
+
+
+@pytest.mark.parametrize(
+    "settings", [{"model": "org/model"}, {"languages": {"markdown": True}}, {"languages": {"*": True}}]
+)
+async def test_a_model_that_is_meant_for_the_language_is_asked(started: Any, settings: dict[str, Any]) -> None:
+    plugin = await started(Complete, FakeEngine(texts=["page"]), **settings)
+    assert last(await ask(plugin, "The next |", uri="file:///a.md", language="markdown")) == "page"
+
+
+async def test_where_the_model_is_not_meant_for_the_language_copies_are_shown(started: Any) -> None:
+    other = Snapshot.of("The cache keeps the next page for a while.\n", uri="file:///b.md", language="markdown")
+    plugin = await started(Complete, FakeEngine(texts=["page"]), [other])
+    text = "A reader waits.\nThe cache keeps the next |"
+    assert last(await ask(plugin, text, uri="file:///a.md", language="markdown")) == "page for a while."
     assert plugin.engine.calls == []
 
 

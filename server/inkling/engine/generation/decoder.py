@@ -49,7 +49,8 @@ class Decoder(Protocol):
     """False for recurrent models: their state cannot go back, so no reuse after an edit and no drafting; and it takes
     several tokens at once only when empty."""
     interrupt: Callable[[], bool]
-    """Asked between layers; when true, the forward pass ends with `Interrupted` and leaves the cache as it was."""
+    """Asked between layers or more often; when true, the forward pass ends with `Interrupted` and leaves the cache as
+    it was."""
 
     def new_cache(self) -> Any:
         """An empty cache for one sequence."""

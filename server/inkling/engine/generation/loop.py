@@ -20,7 +20,10 @@ from inkling.engine.generation.healing import Spelling
 from inkling.engine.generation.sampling import Sampler, most_likely
 
 PREFILL_CHUNK = 256
-"""Prompt tokens per forward pass. A stop interrupts the pass between two layers."""
+"""Most prompt tokens per forward pass. A stop interrupts the pass between two layers."""
+SMALLEST_CHUNK = 32
+PATIENCE_S = 0.06
+"""A stop is to be noticed within this time: where a layer takes longer over a chunk, the next chunks are smaller."""
 ONE_THREAD_TOKENS = 16
 """A small model computes so many tokens faster on one thread than several can agree on who does what."""
 
@@ -57,6 +60,7 @@ class Loop:
         self.counters = Counters()
         self.draft = draft and decoder.croppable
         self._length = DraftLength()
+        self._chunk = PREFILL_CHUNK
 
     def decode(
         self,
@@ -76,10 +80,10 @@ class Loop:
         """
         self.counters.reused_tokens += len(sequence.ids)
         rest = list(prompt[len(sequence.ids) :])
-        size = PREFILL_CHUNK
-        if not self.decoder.croppable:
-            size = 1 if sequence.ids else len(rest)
-        while len(rest) > size:
+        whole = len(rest) if not self.decoder.croppable else 0
+        if whole and sequence.ids:
+            whole = 1
+        while len(rest) > (size := whole or self._chunk):
             self._forward(sequence, rest[:size], 1, stop)
             self.counters.prefill_tokens += size
             del rest[:size]
@@ -132,7 +136,8 @@ class Loop:
     def _forward(self, sequence: prefix_cache.Sequence, ids: list[int], keep: int, stop: Stop) -> torch.Tensor:
         if stop.is_set or stop.is_late:
             raise Stopped
-        self.decoder.interrupt = lambda: stop.is_set or stop.is_late
+        watch = _Watch(stop)
+        self.decoder.interrupt = watch
         threads = torch.get_num_threads()
         if self._small and len(ids) <= ONE_THREAD_TOKENS:
             torch.set_num_threads(1)  # of this thread alone
@@ -147,4 +152,25 @@ class Loop:
             torch.set_num_threads(threads)
             self.decoder.interrupt = never
         sequence.ids.extend(ids)
+        if len(ids) >= self._chunk > SMALLEST_CHUNK and watch.longest_s > PATIENCE_S:
+            self._chunk = max(self._chunk // 2, SMALLEST_CHUNK)
+        elif len(ids) >= self._chunk and watch.longest_s < PATIENCE_S / 3:
+            self._chunk = min(self._chunk * 2, PREFILL_CHUNK)
         return logits
+
+
+class _Watch:
+    """Whether a pass is to be given up, and how long it went without asking."""
+
+    __slots__ = ("_asked", "_stop", "longest_s")
+
+    def __init__(self, stop: Stop) -> None:
+        self._stop = stop
+        self._asked = time.perf_counter()
+        self.longest_s = 0.0
+
+    def __call__(self) -> bool:
+        now = time.perf_counter()
+        self.longest_s = max(self.longest_s, now - self._asked)
+        self._asked = now
+        return self._stop.is_set or self._stop.is_late

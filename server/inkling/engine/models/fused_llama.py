@@ -192,15 +192,22 @@ class FusedLlama:
         turn = self._turn[start:end].unsqueeze(1)
         mask = None if count == 1 or start == 0 else self._mask(start, count)
         for index, layer in enumerate(self._layers):
-            if self.interrupt():
-                raise Interrupted  # cache.length is unchanged, so what was written does not count
+            self._go_on()
             h = self._normalize(x, layer.norm_1)
             x += layer.out(self._attend(layer, layer.qkv(h), cache.block[index], start, turn, mask))
             h = self._normalize(x, layer.norm_2)
+            if count > 1:
+                self._go_on()
             gate, up = layer.gate_up(h).chunk(2, -1)
+            if count > 1:
+                self._go_on()
             x += layer.down(F.silu(gate).mul_(up))
         cache.length = end
         return self._head(self._normalize(x[-keep:], self._norm)).float()
+
+    def _go_on(self) -> None:
+        if self.interrupt():
+            raise Interrupted  # cache.length is unchanged, so what was written does not count
 
     def _normalize(self, x: Tensor, weight: Tensor) -> Tensor:
         """Root-mean-square norm of float32 [tokens, width]."""
