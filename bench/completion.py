@@ -6,7 +6,6 @@ Two threads throughout. The peer is llama.cpp where llama-cpp-python is installe
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import tempfile
 import threading
@@ -18,7 +17,7 @@ from typing import Any
 
 import torch
 
-from bench import completion_model, llama_cpp_peer
+from bench import completion_model, completion_quality, llama_cpp_peer
 from bench.row import Row, row
 from inkling.engine.backend import Stop
 from inkling.engine.generation.text_generator import TextGenerator
@@ -38,43 +37,59 @@ def rows(quick: bool = False) -> list[Row]:
     steps = 12 if quick else 32
     contexts = (512,) if quick else (512, 2048)
     found: list[Row] = []
-    peers = _peers(folder, contexts, steps)
+    peers, warm_s = _peers(folder, contexts, steps)
+    limit = _read_gb_per_s()
     for method, bits in (("int8", 8), ("int4", 4)):
         generator = TextGenerator("bench", folder, quantization=method)
         for context in contexts:
             found += _speed(generator, method, context, steps, *peers[bits, context])
+        found += _bandwidth(generator, method, contexts[0], steps, limit)
+        if bits == 8 and contexts[0] in warm_s:
+            found += _warm(generator, contexts[0], warm_s[contexts[0]])
         if method == "int8":
-            found += _bandwidth(generator, contexts[0], steps)
             found += _keystrokes(generator, steps)
             found += _cancelling(generator)
         generator.close()
     found += _starter(quick)
-    return found
+    return found + completion_quality.rows(quick)
 
 
 def _ids(count: int) -> list[int]:
     return [(7919 * n) % 150_000 + 1 for n in range(count)]
 
 
-def _peers(folder: Path, contexts: Sequence[int], steps: int) -> dict[tuple[int, int], tuple[str, float, float]]:
-    """By bits and context: the peer's name, its prefill and its decode in tokens per second."""
-    found: dict[tuple[int, int], tuple[str, float, float]] = {}
+Peers = dict[tuple[int, int], tuple[str, float, float]]
+"""By bits and context: the peer's name, its prefill and its decode in tokens per second."""
+
+
+def _peers(folder: Path, contexts: Sequence[int], steps: int) -> tuple[Peers, dict[int, float]]:
+    """The peers, and llama.cpp's seconds for 5 tokens on a warm prefix at 8 bits, by context."""
+    found: Peers = {}
+    warm_s: dict[int, float] = {}
     if llama_cpp_peer.available():
         try:
-            return _llama_cpp(contexts, steps)
-        except subprocess.CalledProcessError as error:  # seen: a crash in its AMX kernels at the first token
-            print(f"llama.cpp ended with status {error.returncode}: generate() is the peer", file=sys.stderr)
+            _llama_cpp(contexts, steps, found, warm_s)
+        except llama_cpp_peer.PeerFailed as error:
+            print(f"llama.cpp: {error}; generate() is the peer where it gave no figure", file=sys.stderr)
+    else:
+        print("llama.cpp is not installed (bench/install_llama_cpp.sh): generate() is the peer", file=sys.stderr)
+    wanted = [(bits, context) for bits in (8, 4) for context in contexts]
+    if all(key in found for key in wanted):
+        return found, warm_s
     from transformers import AutoModelForCausalLM
 
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16).eval()
     for context in contexts:
+        if (8, context) in found and (4, context) in found:
+            continue
         prefill, decode = _generate_speed(model, _ids(context), steps)
-        found[8, context] = found[4, context] = GENERATE, prefill, decode
-    return found
+        for bits in (8, 4):
+            found.setdefault((bits, context), (GENERATE, prefill, decode))
+    return found, warm_s
 
 
-def _llama_cpp(contexts: Sequence[int], steps: int) -> dict[tuple[int, int], tuple[str, float, float]]:
-    found: dict[tuple[int, int], tuple[str, float, float]] = {}
+def _llama_cpp(contexts: Sequence[int], steps: int, found: Peers, warm_s: dict[int, float]) -> None:
+    """Fill `found` and `warm_s` as far as it goes. Raises PeerFailed."""
     with tempfile.TemporaryDirectory() as place:
         for bits, kind in ((8, "Q8_0"), (4, "Q4_0")):
             path = Path(place) / f"{kind}.gguf"
@@ -82,7 +97,8 @@ def _llama_cpp(contexts: Sequence[int], steps: int) -> dict[tuple[int, int], tup
             for context in contexts:
                 figures = llama_cpp_peer.measure(path, threads=THREADS, context=context, steps=steps)
                 found[bits, context] = f"llama.cpp {kind}", figures["prefill"], figures["decode"]
-    return found
+                if bits == 8:
+                    warm_s[context] = figures["warm_s"]
 
 
 def _generate_speed(model: Any, ids: list[int], steps: int) -> tuple[float, float]:
@@ -132,22 +148,41 @@ def _forward(generator: TextGenerator, context: int, steps: int) -> tuple[float,
     return context / min(prefills), median(times)
 
 
-def _bandwidth(generator: TextGenerator, context: int, steps: int) -> list[Row]:
-    """What share of the memory's read speed decoding reaches: each token reads every weight once."""
+def _read_gb_per_s() -> float:
+    """How fast all threads together read memory, in GB/s: what decoding cannot pass."""
     block = torch.ones(1 << 27)  # 512 MB
     times = []
     for _ in range(5):
         began = time.perf_counter()
         block.sum()
         times.append(time.perf_counter() - began)
-    limit = block.nelement() * 4 / median(times) / 1e9
+    return block.nelement() * 4 / min(times) / 1e9
+
+
+def _bandwidth(generator: TextGenerator, method: str, context: int, steps: int, limit: float) -> list[Row]:
+    """What share of the memory's read speed decoding reaches: each token reads every weight once."""
     embedding = completion_model.SHAPE["vocab_size"] * completion_model.SHAPE["hidden_size"]
-    read = (generator.decoder.bytes - embedding) / _forward(generator, context, steps)[1] / 1e9
-    return [
-        row(
-            "completion/decode int8, weights read", read, "GB/s", better="more", peer="reading memory", peer_value=limit
-        )
-    ]
+    once = generator.decoder.bytes - embedding  # looked up, not read
+    if method == "int4":  # kept twice: for one token and for many
+        once = embedding + (once - embedding) // 2
+    read = once / _forward(generator, context, steps)[1] / 1e9
+    title = f"completion/decode {method}, weights read"
+    return [row(title, read, "GB/s", better="more", peer="reading memory", peer_value=limit)]
+
+
+def _warm(generator: TextGenerator, context: int, peer_s: float) -> list[Row]:
+    """Five tokens on a prefix that is in the cache, as a keystroke brings them."""
+    decoder, cache = generator.decoder, generator.decoder.new_cache()
+    for at in range(0, context, 256):
+        decoder.forward(_ids(context)[at : at + 256], cache, 1)
+    times = []
+    for _ in range(5):
+        began = time.perf_counter()
+        int(decoder.forward(_ids(5), cache, 1).argmax())
+        times.append(time.perf_counter() - began)
+        cache.crop(context)
+    title = f"completion/warm 5 tokens int8 at {context}"
+    return [row(title, median(times) * 1e3, "ms", better="less", peer="llama.cpp Q8_0", peer_value=peer_s * 1e3)]
 
 
 def _text(generator: TextGenerator, tokens: int) -> str:

@@ -34,6 +34,7 @@ from inkling.training.packing import TokenFile, content_key
 from inkling.training.recipe import load_recipe
 from inkling.training.tokenizer import END, TokenizerRecipe, control_id
 from inkling_plugins.completion.copy_source import Copy, find_copy
+from inkling_plugins.completion.line_index import FileLines, LineIndex
 
 ROOT = Path(__file__).parents[1]
 MODEL = STARTER_FOLDER / "code"
@@ -96,6 +97,9 @@ def _next_line(
             peer, peer_value = ("copy", value(scores["copy"])) if who == "both" else (best, value(peers[best]))
             title = f"starters/next-line {who}, {name}, {unit}"
             found.append(row(title, value(score), "share", better="more", peer=peer, peer_value=peer_value))
+    alone, opened = scores["copy"].exact, judge(lambda case: _text(workspace.copy_of_open(case)), cases).exact
+    title = f"starters/next-line copy, {name}, exact with the workspace"
+    found.append(row(title, alone, "share", better="more", peer="3 open files", peer_value=opened))
     sure = sorted(cases, key=lambda case: -said[case].logprob)[: max(1, len(cases) // 5)]
     exact = judge(lambda case: said[case].text, sure).exact
     title = f"starters/next-line lm, {name}, exact among the surest fifth"
@@ -115,13 +119,26 @@ class Workspace:
         self._by_package: dict[str, list[Document]] = {}
         for document in documents:
             self._by_package.setdefault(document.package, []).append(document)
+        self._lines = {
+            package: LineIndex([FileLines(document.path, document.text) for document in found])
+            for package, found in self._by_package.items()
+        }
 
     def copy(self, case: Case) -> Copy | None:
-        """The copy source's suggestion: the text before the cursor, the text after it, then the other files."""
+        """The copy source's suggestion: this file and two more are open, the package's others are in the index."""
+        texts, opened = self._open(case)
+        return find_copy(case.before, texts, indexed=self._lines[case.document.package].places(case.before, opened))
+
+    def copy_of_open(self, case: Case) -> Copy | None:
+        """The same without the index."""
+        return find_copy(case.before, self._open(case)[0])
+
+    def _open(self, case: Case) -> tuple[list[str], set[str]]:
+        """The texts of two files near by, after the cursor's own; and the paths of all three."""
         near = case.document.path.rpartition("/")[0]
         others = [d for d in self._by_package[case.document.package] if d.path != case.document.path]
         others.sort(key=lambda d: d.path.rpartition("/")[0] != near)
-        return find_copy(case.before, [case.after, *(d.text for d in others)])
+        return [case.after, *(d.text for d in others[:2])], {case.document.path, *(d.path for d in others[:2])}
 
 
 def same_prefix(case: Case) -> str:

@@ -128,7 +128,7 @@ class Ghost:
         return ghost
 
     @classmethod
-    def unasked(cls, origin: Place, copy: Copy | None, view: Rejected) -> Ghost:
+    def without_model(cls, origin: Place, copy: Copy | None, view: Rejected) -> Ghost:
         """A ghost of no model, for the reason in `view`, unless the copy is likely enough."""
         ghost = cls(origin, False, copy)
         ghost.unasked, ghost.done = view, True

@@ -79,7 +79,7 @@ class Maker:
                 self._cache.add(ghost)
                 return ghost
         if not _knows(place.site.language, settings):
-            ghost = Ghost.unasked(place, copy, NOT_FOR_THIS_LANGUAGE)
+            ghost = Ghost.without_model(place, copy, NOT_FOR_THIS_LANGUAGE)
             self._cache.add(ghost)
             return ghost
         ghost = Ghost(place, lines, copy)
