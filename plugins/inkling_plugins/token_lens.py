@@ -46,7 +46,7 @@ class TokenLens(Plugin):
         """Colours in turn, the tokens' ids between them, or both."""
         compare_with: str = field(default="starter:tone", metadata={"scope": "model"})
         """The model that "Compare Tokenizers" sets beside `model`."""
-        max_characters: int = field(default=200_000, metadata={"min": 1})
+        max_characters: int = field(default=100_000, metadata={"min": 1})
         """Longer documents get no colours (an editor asks for all at once), and longer texts are not compared."""
 
     settings: Settings
@@ -155,10 +155,19 @@ def _groups(spans: Sequence[TokenSpan]) -> list[list[TokenSpan]]:
 
 def _coloured(snapshot: Snapshot, groups: Sequence[Sequence[TokenSpan]]) -> list[SemanticToken]:
     found: list[SemanticToken] = []
-    line, odd = -1, False
+    line, odd, first, last = -1, False, 0, -1
     for group in groups:
-        span = snapshot.range(group[0].start, max(token.end for token in group))
-        line, odd = span.start.line, span.start.line == line and not odd
+        start, end = group[0].start, max(token.end for token in group)
+        here = line if first <= start <= end <= last else snapshot.position(start).line
+        if here != line:  # each line is looked up once
+            place = snapshot.line_range(here)
+            first = snapshot.offset(place.start)
+            last = first + place.end.character
+        inside = end <= last
+        span = (
+            Range(Position(here, start - first), Position(here, end - first)) if inside else snapshot.range(start, end)
+        )
+        line, odd = here, here == line and not odd
         if any(token.unknown for token in group):
             kind = "tokenUnknown"
         elif any(token.special or token.added for token in group):

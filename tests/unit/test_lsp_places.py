@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import stat
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.lsp.editor import CAPABILITIES, QUIET, session_with
 from tests.unit.test_lsp_surfaces import TEXT, URI, span
 
+from inkling.api import Range, SemanticToken, Snapshot
+from inkling.lsp.client import Client
+from inkling.lsp.token_numbers import numbers
+from inkling.text.encoding import Encoding, encode_range
 from inkling.text.walk import Skipped, walk
 
 DOCUMENT = {"textDocument": {"uri": URI}}
@@ -159,6 +166,27 @@ async def test_a_colour_that_crosses_lines(crossing: bool, expected: list[int]) 
         editor.open(URI, "one \n😀\n\nso")
         found = await editor.ask("textDocument/semanticTokens/full", DOCUMENT)
         assert found["data"] == expected
+
+
+pieces_of_text = st.lists(st.sampled_from(["a", "é", "😀", "\n", "\r\n", "\r", " ", "bc"]), max_size=25).map("".join)
+
+
+@given(pieces_of_text, st.lists(st.integers(0, 40), max_size=8), st.sampled_from(list(Encoding)))
+def test_numbers_as_one_would_count_them(text: str, cuts: list[int], unit: Encoding) -> None:
+    snapshot = Snapshot.of(text)
+    places = sorted(min(cut, len(text)) for cut in cuts)
+    tokens = [SemanticToken(snapshot.range(start, end), "token") for start, end in pairwise(places)]
+    expected: list[int] = []
+    line = column = 0
+    for token in tokens:
+        for here in range(token.range.start.line, token.range.end.line + 1):
+            whole = snapshot.line_range(here)
+            part = Range(max(token.range.start, whole.start), min(token.range.end, whole.end))
+            if part.start < part.end:
+                (_, first), (_, last) = encode_range(snapshot, part, unit)
+                expected += [here - line, first - column if here == line else first, last - first, TOKEN, 0]
+                line, column = here, first
+    assert numbers(snapshot, tokens[::-1], unit, Client()) == expected
 
 
 async def test_overlapping_colours_give_way_unless_the_client_takes_them() -> None:

@@ -28,6 +28,7 @@ from inkling.api import (
 )
 
 Json = Any
+_TYPES = frozenset(SEMANTIC_TYPES)
 DIAGNOSTIC_TAGS = ("unnecessary", "deprecated")
 """In the protocol's order, as the kinds of symbols below."""
 SYMBOL_KINDS = (
@@ -122,6 +123,8 @@ def check_hint(hint: InlayHint) -> InlayHint:
 
 def check_token(token: SemanticToken) -> SemanticToken:
     """A well-formed token."""
+    if type(token) is SemanticToken and not token.modifiers and token.type in _TYPES and _is_range(token.range):
+        return token  # as it should be; a document's tokens are many
     _expect(token, SemanticToken)
     (kind,) = _among((token.type,), SEMANTIC_TYPES)
     return SemanticToken(_span(token.range), kind, _among(token.modifiers, SEMANTIC_MODIFIERS))
@@ -143,6 +146,13 @@ def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError("not a string")
     return value
+
+
+def _is_range(value: Any) -> bool:
+    if type(value) is not Range or type(value.start) is not Position or type(value.end) is not Position:
+        return False
+    (first_line, first), (last_line, last) = value
+    return type(first_line) is type(first) is type(last_line) is type(last) is int
 
 
 def _among(values: Any, known: tuple[str, ...]) -> tuple[str, ...]:
