@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx2
 import pytest
 from bench.cluster_load import CLASSIFY, ENCODER, LM, MODELS, Load
-from bench.ray_pool import PORT, Pool, running
+from bench.ray_pool import FAKE, PORT, Pool, running
 
 from inkling.engine.protocol import GenerateRequest
 from inkling.engine.remote.connection import Remote
@@ -143,6 +143,19 @@ async def prefills(http: httpx2.AsyncClient) -> dict[str, str]:
 
 def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
     return {name for name, value in after.items() if before.get(name) != value}
+
+
+async def test_a_model_that_is_not_there(tmp_path: Path) -> None:
+    """`up` says which and why, and ends."""
+    models = [{**MODELS[0], "id": "lm?load_fault=model-not-found"}]
+    pool = Pool(tmp_path, {"port": PORT, "models": models}, {"INKLING_ENGINE_BACKEND": FAKE})
+    try:
+        pool.start_here()
+        assert pool.up is not None
+        assert await asyncio.to_thread(pool.up.wait, 120) == 1
+        assert "inkling cluster: lm?load_fault=model-not-found was told to fail." in pool.log()
+    finally:
+        pool.stop()
 
 
 async def test_the_head_is_lost(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from inkling.engine.app import app_around
 from inkling.engine.asgi import Guard
 from inkling.engine.cluster import options, routes, up
 from inkling.engine.cluster.metrics import Metrics, page
-from inkling.engine.cluster.replies import Failed, Full, Numbers, Piece, ReplicaGone
+from inkling.engine.cluster.replies import Failed, Full, Numbers, Piece, ReplicaGone, why_not_started
 from inkling.engine.cluster.routing import affinity_key, rank
 from inkling.engine.cluster.settings import ClusterSettings, deployment_names, read_settings, settings_from
 from inkling.engine.cluster.tokens import read_tokens
@@ -422,6 +422,18 @@ def test_up_ends_when_nothing_answers_any_more(monkeypatch: pytest.MonkeyPatch) 
     told = threading.Event()
     told.set()
     up._watch(told, ClusterSettings(port=9))
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("failed:\n  File x, line 3\ninkling.…replies.CannotServe: No model a. Get it.\n", "No model a. Get it."),
+        ("failed:\nValueError: odd\nsee the logs\n", "ValueError: odd"),
+        ("", "Ray does not say why."),
+    ],
+)  # fmt: skip
+def test_why_a_deployment_failed(said: str, shown: str) -> None:
+    assert why_not_started(said) == shown
 
 
 def test_without_ray_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,10 +11,11 @@ from inkling.engine.cluster import routes
 from inkling.engine.cluster.handles import RayReplicas
 from inkling.engine.cluster.options import gateway_options, model_options
 from inkling.engine.cluster.replica import ModelReplica
-from inkling.engine.cluster.replies import Numbers
+from inkling.engine.cluster.replies import CannotServe, Numbers
 from inkling.engine.cluster.settings import deployment_names, settings_from
 from inkling.engine.cluster.tokens import TOKEN_VARIABLE, read_tokens
 from inkling.engine.cluster.work import GATEWAY, ClusterWork
+from inkling.errors import InklingError
 
 
 class Gateway:
@@ -23,8 +24,11 @@ class Gateway:
     async def __init__(self, arguments: Mapping[str, Any], *handles: Any) -> None:  # type: ignore[misc]
         from ray import serve
 
-        settings = settings_from(arguments)
-        self._tokens = read_tokens(settings)
+        try:
+            settings = settings_from(arguments)
+            self._tokens = read_tokens(settings)
+        except InklingError as error:
+            raise CannotServe(str(error)) from None
         self._where = settings.token_file or TOKEN_VARIABLE
         context = serve.get_replica_context()
         self._replica = str(context.replica_id.unique_id)

@@ -37,7 +37,7 @@ def model_options(name: str, model: ModelSpec, settings: ClusterSettings) -> dic
             # No hub token, no telemetry, no network, threads that do not spin: as in an engine on the user's machine.
             "runtime_env": {"env_vars": engine_environment(engine, {})},
         },
-        **_drain(settings),
+        **_life(settings),
     }
     if Task.TEXT_GENERATION in model.tasks:
         options["request_router_config"] = {
@@ -58,16 +58,17 @@ def gateway_options(settings: ClusterSettings) -> dict[str, Any]:
         },
         "max_ongoing_requests": 10 * _GATEWAY_TARGET,
         "ray_actor_options": {"num_cpus": 0.1},
-        **_drain(settings),
+        **_life(settings),
     }
 
 
-def _drain(settings: ClusterSettings) -> dict[str, Any]:
+def _life(settings: ClusterSettings) -> dict[str, Any]:
     return {
         "graceful_shutdown_timeout_s": settings.drain_seconds,
         "graceful_shutdown_wait_loop_s": 0.5,
         "health_check_period_s": 5.0,
         "health_check_timeout_s": 10.0,
+        "max_constructor_retry_count": 3,  # a model that does not load is told, not tried for ever
     }
 
 

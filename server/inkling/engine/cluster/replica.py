@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from inkling.engine.cluster.metrics import Metrics, counters_as_samples
-from inkling.engine.cluster.replies import Call, Failed, Numbers, Piece
+from inkling.engine.cluster.replies import Call, CannotServe, Failed, Numbers, Piece
 from inkling.engine.cluster.settings import ModelSpec
 from inkling.engine.events import EventHub
 from inkling.engine.protocol import GenerateRequest, ModelState, Priority
@@ -40,8 +40,11 @@ class ModelReplica:
             batch_wait_timeout_s=spec.batch_wait_ms / 1000,
             max_concurrent_batches=_CONCURRENT_BATCHES,
         )(self._run_batch)
-        for task in spec.tasks:
-            await self._scheduler.load(spec.id, str(task), spec.quantization)
+        try:
+            for task in spec.tasks:
+                await self._scheduler.load(spec.id, str(task), spec.quantization)
+        except InklingError as error:
+            raise CannotServe(str(error)) from None
 
     async def run(self, call: Call) -> list[Any] | Failed:
         """One result per input."""

@@ -81,3 +81,16 @@ class Numbers:
 
 class ReplicaGone(Exception):
     """The replica ended, or its node did, before it had answered."""
+
+
+class CannotServe(Exception):
+    """Why a replica or gateway cannot start, in an `InklingError`'s words: one line, so that it survives Ray's way of
+    carrying a constructor's error to whoever deployed it."""
+
+
+def why_not_started(text: str) -> str:
+    """The line that matters of what Ray says about a deployment that failed: its end is the error's own words."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    ours = [line.partition("CannotServe: ")[2] for line in lines if "CannotServe: " in line]
+    errors = [line for line in lines if "Error" in line]
+    return (ours or errors or lines or ["Ray does not say why."])[-1][:500]

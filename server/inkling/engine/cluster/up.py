@@ -12,6 +12,7 @@ from http import HTTPStatus
 from typing import Any
 
 from inkling.engine.cluster.options import APPLICATION, ENVIRONMENT
+from inkling.engine.cluster.replies import why_not_started
 from inkling.engine.cluster.settings import ClusterSettings
 from inkling.engine.cluster.tokens import read_tokens
 from inkling.errors import InklingError
@@ -75,7 +76,11 @@ def up(settings: ClusterSettings, *, address: str = "", detach: bool = False, sa
             logging_config={"log_level": "WARNING", "enable_access_log": False},
         )
         say("starting the replicas …")
-        serve.run(build(settings.arguments()), name=APPLICATION, route_prefix="/")
+        try:
+            serve.run(build(settings.arguments()), name=APPLICATION, route_prefix="/")
+        except RuntimeError as error:
+            hint = "Ray's own logs are in its session's folder, under logs/serve."
+            raise InklingError("cluster-failed", why_not_started(str(error)), hint) from None
         guarded = "with a token" if tokens else "without a token, for this machine alone"
         say(f"serving on http://{settings.host}:{settings.port} {guarded}")
         if detach and address:
