@@ -48,13 +48,15 @@ class Index:
         self._lock = threading.RLock()
         self._files: dict[str, tuple[bytes, list[int]]] = {}
         self._slots: list[tuple[str, Chunk] | None] = []
+        self._alive = bytearray()  # by slot, 1 while its chunk is there
+        self._count = 0
         self._bm25 = Bm25()
         self._vectors: NDArray[np.float32] | None = None
         self._embedded: set[int] = set()
 
     def __len__(self) -> int:
         """Chunks."""
-        return sum(len(slots) for _, slots in self._files.values())
+        return self._count
 
     @property
     def embedded(self) -> int:
@@ -78,6 +80,8 @@ class Index:
             for chunk in chunks:
                 slots.append(self._bm25.add(chunk.terms()))
                 self._slots.append((uri, chunk))
+                self._alive.append(1)
+            self._count += len(slots)
             self._files[uri] = digest, slots
             return slots
 
@@ -87,6 +91,8 @@ class Index:
             for uri in uris:
                 for slot in self._files.pop(uri, (b"", []))[1]:
                     self._slots[slot] = None
+                    self._alive[slot] = 0
+                    self._count -= 1
                     self._embedded.discard(slot)
                     if self._vectors is not None and slot < len(self._vectors):
                         self._vectors[slot] = 0
@@ -135,9 +141,8 @@ class Index:
                 return []
             lexical = self._bm25.scores(terms(question))
             similar = self._similarities(vector)
-            alive = np.fromiter((held is not None for held in self._slots), bool, len(self._slots))
             scores = fuse(lexical, similar)
-            scores[~alive] = -np.inf
+            scores[np.frombuffer(self._alive, np.uint8) == 0] = -np.inf
             return self._hits(scores, similar, most)
 
     def nearest(self, vector: NDArray[np.float32], most: int) -> list[Hit]:
@@ -146,7 +151,7 @@ class Index:
 
         with self._lock:
             similar = self._similarities(vector)
-            scores = np.where([held is not None for held in self._slots], similar, -np.inf) if self._slots else similar
+            scores = np.where(np.frombuffer(self._alive, np.uint8) > 0, similar, -np.inf)
             return self._hits(scores, similar, most)
 
     def twins(self, uri: str, least: float, fewest_words: int) -> list[tuple[Chunk, Hit]]:
@@ -203,6 +208,7 @@ class Index:
             return
         files, held, vectors, embedded = self._files, self._slots, self._vectors, self._embedded
         self._files, self._slots, self._bm25 = {}, [], Bm25()
+        self._alive, self._count = bytearray(), 0
         self._vectors, self._embedded = None, set()
         for uri, (digest, slots) in files.items():
             chunks = [kept[1] for slot in slots if (kept := held[slot]) is not None]
