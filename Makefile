@@ -7,7 +7,7 @@ READY  := $(VENV)/.ready
 
 CLUSTER := .venv-cluster
 
-.PHONY: tour test check bench soak soak-editor vsix pictures clean cluster-test bench-cluster capacity
+.PHONY: tour test check bench soak soak-editor vsix playground pictures clean cluster-test bench-cluster capacity
 
 tour: $(READY)  ## a real session on examples/, in the terminal
 	@$(PY) -m inkling tour
@@ -42,6 +42,9 @@ soak-editor: $(READY)  ## minutes of typing in VS Code: make soak-editor MINUTES
 
 vsix:  ## the VS Code extension
 	@cd client-vscode && npm ci --no-fund --no-audit && npm run package
+
+playground:  ## the page of `inkling playground`, into the package
+	@cd playground && npm ci --no-fund --no-audit && npm run build
 
 pictures: $(READY)  ## the pictures in docs/images, taken from runs of VS Code
 	@tests/editors/install.sh

@@ -52,8 +52,16 @@ client() {
     say "the extension's build tools: could not be installed, see $log"
 }
 
+# What the playground's page is built with.
+playground() {
+  [ -f server/inkling/playground/page/main.js ] && return
+  command -v npm >/dev/null && (cd playground && npm ci --no-audit --no-fund --loglevel=error && npm run build) \
+    >>"$log" 2>&1 </dev/null || say "the playground's page: could not be built, see $log"
+}
+
 distribution &
 code_server &
 client &
+playground &
 wait
 exit 0

@@ -15,6 +15,7 @@ from inkling import __version__
 COMMANDS = {
     "lsp": "run the language server, for an editor to start",
     "tour": "watch a real session: hover, diagnostics, actions, ghost text",
+    "playground": "try it in the browser: a page of this machine alone",
     "check": "run rules on files: in a terminal, a commit hook, a CI job",
     "rules": "what rules there are, what they read where, and why some are off",
     "tokens": "count the tokens of files under a model's own tokenizer",
