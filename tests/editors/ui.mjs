@@ -21,6 +21,15 @@ const ghost = page.locator(".ghost-text, .ghost-text-decoration, .ghost-text-dec
 const ghostText = () => ghost.evaluateAll((parts) => parts.map((part) => part.textContent.replaceAll("\u00a0", " ")).join("").trim());
 const shownText = async () => (await page.locator(".editor-instance .view-lines").last().innerText()).replaceAll("\u00a0", " ");
 
+/** What a hover says; it may go while it is read, and is then asked for again. */
+async function hovered(has, ask) {
+  const box = page.locator(".monaco-hover:not(.hidden)").filter({ hasText: has }).first();
+  return until(`a hover with ${has}`, async () => {
+    await ask();
+    return box.innerText({ timeout: 6_000 }).catch(() => "");
+  }, 90_000);
+}
+
 try {
   await screen.ready();
   await open("review.md");
@@ -32,10 +41,11 @@ try {
   await shot("squiggle");
 
   const marked = editor.locator(".view-line").filter({ hasText: "this function is garbage" });
-  await marked.hover({ position: { x: 160, y: 8 } });
-  const hoverBox = page.locator(".monaco-hover:not(.hidden)").filter({ hasText: "Reads as" });
-  await hoverBox.first().waitFor();
-  tell("squiggle-hover", { text: await hoverBox.first().innerText() });
+  const text = await hovered("Reads as", async () => {
+    await page.mouse.move(600, 600);
+    await marked.hover({ position: { x: 160, y: 8 } });
+  });
+  tell("squiggle-hover", { text });
   await page.keyboard.press("Escape");
 
   await goTo(6, 12);
@@ -54,19 +64,17 @@ try {
   tell("quick-fix-applied", { text: (await editor.locator(".view-lines").innerText()).replaceAll("\u00a0", " ") });
   await page.keyboard.press(`${MODIFIER}+Z`);
 
-  await status.hover();
-  const tip = page.locator(".monaco-hover").filter({ hasText: "engine ready" });
-  await tip.first().waitFor();
-  tell("status-hover", { text: await until("what it says", () => tip.first().innerText().catch(() => "")) });
+  const ask = async () => {
+    await page.mouse.move(600, 300);
+    await status.hover();
+  };
+  tell("status-hover", { text: await hovered("engine ready", ask) });
   await shot("status", { x: 580, y: 480, width: 600, height: 220 });
   await page.mouse.move(600, 300);
 
   await open("inventory.py");
   await goTo(48, 11);
-  await command("Show or Focus Hover");
-  const tokens = page.locator(".monaco-hover:not(.hidden)").filter({ hasText: "Tokens" });
-  await tokens.first().waitFor();
-  tell("hover", { text: await tokens.first().innerText() });
+  tell("hover", { text: await hovered("Tokens", () => command("Show or Focus Hover")) });
   await shot("hover");
   await page.keyboard.press("Escape");
 
@@ -134,6 +142,7 @@ try {
   const cursor = () => page.locator("[id='status.editor.selection']").textContent();
   tell("ask", { place: await until("the answer's place", async () => /selected/.test(await cursor()) && cursor(), 90_000) });
   await shot("answer");
+  await command("Notifications: Clear All Notifications");
 
   await page.keyboard.press(`${MODIFIER}+A`);
   await command("Inkling: Summarize Selection");
