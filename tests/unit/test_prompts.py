@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from inkling.engine.generation.incremental import IncrementalEncoder
 from inkling.engine.generation.prompts import NO_FIM, Prompter, stable_tail
 from inkling.engine.generation.vocabulary import Vocabulary
 from inkling.engine.protocol import ContextFile, GenerateRequest
+from inkling.engine.templates.process import TemplateProcess
 from inkling.errors import InklingError
 
 SAMPLE = ["def f(x):\n    return x + 1\n\n\nclass A:\n    def g(self):\n        pass\n"] * 4
@@ -351,16 +353,18 @@ def test_a_message_cannot_speak_for_the_assistant() -> None:
 @pytest.mark.parametrize(
     ("template", "why"),
     [
-        ("{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}", "took longer"),
-        ("{{ ''.__class__.__mro__ }}", "failed"),
-        ("{{ raise_exception('no') }}", "failed"),
-        ("{% for", "failed"),
+        ("{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}", "did not end within"),
+        ("{{ 9 ** (9 ** 9) }}", "did not end within"),
+        ("{{ ''.__class__.__mro__ }}", "what the sandbox forbids"),
+        ("{{ raise_exception('no') }}", "no"),
+        ("{% for", "no Jinja"),
         ("{{ 'x' * 3000000 }}", "far more"),
+        ("{{ 'x' * 30000000000 }}", "more memory"),
     ],
 )
 def test_hostile_templates_are_rejected(template: str, why: str) -> None:
-    with pytest.raises(InklingError, match=why) as caught:
-        chat.encode(chatty(template), [{"role": "user", "content": "hi"}], time_limit_s=0.3)
+    with closing(TemplateProcess(time_limit_s=1.0)) as templates, pytest.raises(InklingError, match=why) as caught:
+        chat.encode(chatty(template), [{"role": "user", "content": "hi"}], templates=templates)
     assert caught.value.reason == "template-rejected"
     assert caught.value.hint
 

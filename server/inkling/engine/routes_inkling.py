@@ -20,12 +20,11 @@ from inkling.engine.openai_format import field_of
 from inkling.engine.protocol import EngineEvent, Task
 from inkling.engine.scheduler import Scheduler
 from inkling.engine.templates.files import read_template
-from inkling.engine.templates.process import TemplateProcess
+from inkling.engine.templates.process import SHARED
 from inkling.engine.wire import PROTOCOL_VERSION, event_body, sse, status_body
 from inkling.engine.work import Work
 from inkling.errors import InklingError
 
-_templates = TemplateProcess()
 _GAUGES = {"uptime_s", "leases"}
 
 
@@ -90,7 +89,7 @@ async def chat_template(request: Request) -> Any:
 
 def _rendered(model: str, messages: list[Any], tools: list[Any], prompt: bool) -> dict[str, Any]:
     template, special = read_template(model, resolve(model).path)
-    answer = _templates.render(
+    answer = SHARED.render(
         {
             "template": template,
             "special": special,

@@ -84,7 +84,7 @@ def _raise(words: object) -> NoReturn:
 
 
 class Conversation:
-    """One request: `template`, `messages`, `tools`, `special`, `add_generation_prompt`."""
+    """One request: `template`, `messages`, `tools`, `special`, `add_generation_prompt`, `parts`."""
 
     def __init__(self, request: Mapping[str, Any]) -> None:
         self._template = environment().from_string(request["template"])
@@ -92,10 +92,13 @@ class Conversation:
         self._more = dict(request.get("special") or {})
         self._tools = request.get("tools") or None
         self._prompt = bool(request.get("add_generation_prompt", True))
+        self._wants_parts = bool(request.get("parts", True))
 
     def answer(self) -> dict[str, Any]:
-        """`text`, `ends` and `left_out`, or `refused`, `words` and `at`."""
+        """`text`, `ends` and `left_out`, or `refused`, `words` and `at`; the text alone when no parts are wanted."""
         whole = self._attempt(self._messages, self._prompt)
+        if isinstance(whole, str) and not self._wants_parts:
+            return {"text": whole}
         if isinstance(whole, Refusal):
             return {"refused": whole.kind, "words": whole.words, "at": self._culprit(whole)}
         ends, left_out = self._parts(whole)

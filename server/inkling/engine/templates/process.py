@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import json
 import os
@@ -108,3 +109,8 @@ class TemplateProcess:
                     with contextlib.suppress(OSError):
                         stream.close()
             process.wait()
+
+
+SHARED = TemplateProcess()
+"""The engine's one process for templates; it is started on first need and ends with the engine."""
+atexit.register(SHARED.close)
