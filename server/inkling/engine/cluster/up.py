@@ -80,7 +80,7 @@ def up(settings: ClusterSettings, *, address: str = "", detach: bool = False, sa
             serve.run(build(settings.arguments()), name=APPLICATION, route_prefix="/")
         except RuntimeError as error:
             hint = "Ray's own logs are in its session's folder, under logs/serve."
-            raise InklingError("cluster-failed", why_not_started(str(error)), hint) from None
+            raise InklingError("cluster-failed", why_not_started(_told(serve) or str(error)), hint) from None
         guarded = "with a token" if tokens else "without a token, for this machine alone"
         say(f"serving on http://{settings.host}:{settings.port} {guarded}")
         if detach and address:
@@ -92,6 +92,14 @@ def up(settings: ClusterSettings, *, address: str = "", detach: bool = False, sa
     finally:
         with suppress(Exception):
             ray.shutdown()
+
+
+def _told(serve: Any) -> str:
+    """What the deployments say of themselves; the application's own error only names them."""
+    with suppress(Exception):
+        deployments = serve.status().applications[APPLICATION].deployments.values()
+        return "\n".join(str(one.message) for one in deployments if one.message)
+    return ""
 
 
 def _watch(stop: threading.Event, settings: ClusterSettings) -> None:
