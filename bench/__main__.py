@@ -32,6 +32,7 @@ AREAS = (
     "check",
     "starters",
     "starter_classifiers",
+    "summaries",
     "search",
     "editors",
 )

@@ -2,8 +2,10 @@
 
 A fake editor types, asks and cancels at random in the real server; faults come in between: junk bytes, broken messages,
 plugins that raise and hang, the engine killed, the server killed, its input cut off. The models are scripted, so that
-the minutes go into the edges and not into arithmetic. Reported, with what each must be: replies missing (0), replies
-doubled (0), mirror mismatches (0), orphan processes (0), and how the server's memory grew (less than `GROWTH_MB`).
+the minutes go into the edges and not into arithmetic; with `--engine starter` they are the real ones, loaded anew by
+each engine that comes after a killed one, and the suggestions and diagnostics that got through are counted. Reported,
+with what each must be: replies missing (0), replies doubled (0), mirror mismatches (0), orphan processes (0), and how
+the server's memory grew (less than `GROWTH_MB`).
 """
 
 from __future__ import annotations
@@ -39,6 +41,9 @@ JUNK = (
 )
 ROUND_S = 60.0
 """One server's life; the next begins with a fresh process."""
+LEFT_S = 40.0
+"""The engine leaves after its idle time, two seconds here; but one that was just started when its window died waits
+a while for a first window."""
 GROWTH_MB = 32.0
 """The most that one life may add to a server that is warm. A minute, some 5,000 requests, added 4.4 MB."""
 
@@ -55,6 +60,7 @@ class Report:
         self.compared = 0
         self.bad_exits = 0
         self.orphans = 0
+        self.shown: Counter[str] = Counter()
         self.growth: list[float] = []
 
     @property
@@ -79,6 +85,7 @@ class Life:
         self.chance = chance
         self.uris = [f"file:///soak/{number}.txt" for number in range(6)]
         self.open_ids: list[Any] = []
+        self.methods: dict[Any, str] = {}
         self.actions: list[Any] = []
 
     async def live(self, seconds: float) -> None:
@@ -152,6 +159,7 @@ class Life:
         """Send and remember."""
         self.report.requests[method] += 1
         self.open_ids.append(self.editor.request(method, params))
+        self.methods[self.open_ids[-1]] = method
         return self.open_ids[-1]
 
     def act(self) -> None:
@@ -216,8 +224,17 @@ class Life:
                 await self.editor.reply(identifier, 60)
             except TimeoutError:
                 self.report.missing += 1
+        self.report.shown += Counter(
+            self.methods[identifier] for identifier in self.methods if _shows(self.editor.replies.get(identifier))
+        )
         doubled = [found for found in self.editor.replies.items() if found[0] is not None and len(found[1]) > 1]
         self.report.doubled += len(doubled)
+
+
+def _shows(replies: list[Any] | None) -> bool:
+    """Whether a reply brought something to show."""
+    result = replies[0].get("result") if replies else None
+    return bool(result.get("items") if isinstance(result, dict) and "items" in result else result)
 
 
 SETTINGS = {
@@ -226,8 +243,8 @@ SETTINGS = {
 }
 
 
-async def soak(minutes: float, seed: int, console: Console) -> Report:
-    """Live until the time is up."""
+async def soak(minutes: float, seed: int, console: Console, engine: str = "scripted") -> Report:
+    """Live until the time is up, with the `scripted` engine or that of the `starter` models."""
     report, chance = Report(), random.Random(seed)  # for variety, not for secrets
     ends = time.monotonic() + 60 * minutes
     number = 0
@@ -235,17 +252,18 @@ async def soak(minutes: float, seed: int, console: Console) -> Report:
         while (left := ends - time.monotonic()) > 1:
             number += 1
             console.print(f"life {number}: {sum(report.requests.values()):,} requests so far", highlight=False)
-            await _life(Path(folder) / str(number), min(left, ROUND_S), report, chance)
+            await _life(Path(folder) / str(number), min(left, ROUND_S), report, chance, engine)
     return report
 
 
-async def _life(folder: Path, seconds: float, report: Report, chance: random.Random) -> None:
+async def _life(folder: Path, seconds: float, report: Report, chance: random.Random, engine: str) -> None:
     runtime = _runtime_folder(folder)
     env = {
         "XDG_RUNTIME_DIR": str(runtime),
         "XDG_STATE_HOME": str(folder / "state"),
-        "INKLING_ENGINE_BACKEND": "inkling.engine.fake_backend:create_backend",
     }
+    if engine == "scripted":
+        env["INKLING_ENGINE_BACKEND"] = "inkling.engine.fake_backend:create_backend"
     probes = ("words=Words", "bad=Bad", "model=Model")
     before = {process.pid for process in psutil.process_iter()}
     async with server_process(folder / "server", *probes, env=env) as (editor, process):
@@ -276,8 +294,8 @@ def _runtime_folder(folder: Path) -> Path:
 
 
 async def _orphans(before: set[int], runtime: str) -> int:
-    """Processes of ours that are there 15 seconds after their last window has gone."""
-    deadline = time.monotonic() + 15
+    """Processes of ours that are there `LEFT_S` after their last window has gone."""
+    deadline = time.monotonic() + LEFT_S
     while True:
         new = (process for process in psutil.process_iter() if process.pid not in before)
         found = [process for process in new if _is_ours(process, runtime)]
@@ -303,6 +321,8 @@ def show(report: Report, console: Console, seconds: float) -> None:
     table.add_row("requests", f"{sum(report.requests.values()):,}")
     for name, count in sorted(report.faults.items()):
         table.add_row(f"fault: {name}", f"{count:,}")
+    for name, count in sorted(report.shown.items()):
+        table.add_row(f"with something to show: {name.rpartition('/')[2]}", f"{count:,}")
     table.add_row("replies missing", str(report.missing))
     table.add_row("replies doubled", str(report.doubled))
     table.add_row("mirror mismatches", f"{report.mismatches} of {report.compared:,} comparisons")
@@ -317,16 +337,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.soak")
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--seed", type=int, default=None, help="the same deeds again, as far as time allows")
+    parser.add_argument("--engine", choices=("scripted", "starter"), default="scripted", help="whose models")
     parser.add_argument("--json", type=Path, help="write the report there too")
     args = parser.parse_args()
     seed = random.randrange(10**6) if args.seed is None else args.seed
     console = Console()
     console.print(f"seed {seed}")
     began = time.monotonic()
-    report = asyncio.run(soak(args.minutes, seed, console))
+    report = asyncio.run(soak(args.minutes, seed, console, args.engine))
     show(report, console, time.monotonic() - began)
     if args.json:
-        args.json.write_text(json.dumps({"seed": seed, **vars(report)}, indent=1, default=dict))
+        args.json.write_text(json.dumps({"seed": seed, "engine": args.engine, **vars(report)}, indent=1, default=dict))
     return int(not report.is_clean)
 
 

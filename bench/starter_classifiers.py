@@ -10,6 +10,7 @@ from pathlib import Path
 
 import inkling
 from bench.row import Row, row
+from inkling.training.classifier import heldout_sets
 from inkling.training.classifier_card import judge
 from inkling.training.classifier_model import Shipped
 from inkling.training.classifier_recipe import ClassifierRecipe
@@ -32,7 +33,7 @@ def _task_rows(task: str, quick: bool) -> list[Row]:
     recipe = load_recipe(ROOT / "models" / "recipes" / f"{task}.toml", ClassifierRecipe)
     body = Shipped(STARTER / task)
     train = read_examples(recipe.train, recipe.labels, entities=recipe.entities)
-    sets: dict[str, list[Example]] = {"written": read_examples(recipe.heldout, recipe.labels, entities=recipe.entities)}
+    sets: dict[str, list[Example]] = heldout_sets(recipe)
     if recipe.weak and not quick:
         weak_train, sets["real"] = weak_examples(recipe.weak, recipe.seed)
         train += weak_train

@@ -20,7 +20,7 @@ from tree_sitter import Language, Parser
 from inkling.engine.models.encoder import encoder_folder
 from inkling.engine.models.encoder_head import load_adapter
 from inkling.training import classifier_run
-from inkling.training.classifier import deal_topics, train_from_recipe
+from inkling.training.classifier import deal_kinds, deal_topics, train_from_recipe
 from inkling.training.classifier_metrics import (
     calibration_error,
     confusion,
@@ -304,6 +304,14 @@ def test_no_topic_is_in_two_parts(topics: list[str], folds: int) -> None:
     assert sorted(i for part in parts for i in part) == list(range(len(topics)))
     assert all(parts)
     assert sum(len({topics[i] for i in part}) for part in parts) == len(set(topics))
+
+
+def test_every_part_has_its_share_of_written_and_of_weak_examples() -> None:
+    written = [Example(f"w{i}", topic=f"t{i % 6}") for i in range(30)]
+    weak = [Example(f"r{i}", topic=f"p{i % 4}", weight=0.3) for i in range(400)]
+    parts = deal_kinds([*weak, *written], 3, 1)
+    assert sorted(i for part in parts for i in part) == list(range(430))
+    assert all(sum(i >= 400 for i in part) == 10 for part in parts)
 
 
 def test_swapped_entities_keep_their_places_true() -> None:

@@ -98,9 +98,11 @@ def sources(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(("held_out", "measured_on"), [(["other"], "held-out"), ([], "training")])
+@pytest.mark.parametrize(
+    ("held_out", "share", "measured_on"), [(["other"], 0.0, "held-out"), ([], 0.9, "held-out"), ([], 0.0, "training")]
+)
 def test_recipe_ends_in_a_tokenizer_with_a_card(
-    tmp_path: Path, sources: Path, capsys: Any, held_out: list[str], measured_on: str
+    tmp_path: Path, sources: Path, capsys: Any, held_out: list[str], share: float, measured_on: str
 ) -> None:
     from transformers import AutoTokenizer
 
@@ -109,7 +111,7 @@ def test_recipe_ends_in_a_tokenizer_with_a_card(
     other.mkdir()
     (other / "a.py").write_text("def other(first, second):\n    return first - second\n" * 4)
     recipe = recipe_text(sources, vocabulary=300).replace("folders = [", f"folders = [{json.dumps(str(other))}, ")
-    path.write_text(f"{recipe}\nheld_out = {json.dumps(held_out)}\nheld_out_share = 0.0\n")
+    path.write_text(f"{recipe}\nheld_out = {json.dumps(held_out)}\nheld_out_share = {share}\n")
     assert main(["train", "tokenizer", str(path), "--set", "corpus.near_copies=1"]) == 0
     folder = Path(capsys.readouterr().out.strip())
     assert 256 + len(SPECIAL_TOKENS) < AutoTokenizer.from_pretrained(folder).vocab_size <= 300

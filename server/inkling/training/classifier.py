@@ -39,9 +39,10 @@ def train_from_recipe(recipe_path: Path, out: Path | None = None, overrides: Map
     if folder is None:
         raise TrainingError(f"{recipe_path}: no place for the result. Give --out FOLDER, or set out.")
     examples = read_examples(recipe.train, recipe.labels, entities=recipe.entities)
-    heldout = read_examples(recipe.heldout, recipe.labels, entities=recipe.entities) if recipe.heldout else []
-    if leaked := {example.text for example in examples} & {example.text for example in heldout}:
-        raise DataError(f"{recipe.heldout[0]}: {len(leaked)} of its texts are also in the training data.")
+    written = heldout_sets(recipe)
+    for path, heldout in zip(recipe.heldout, written.values(), strict=True):
+        if leaked := {example.text for example in examples} & {example.text for example in heldout}:
+            raise DataError(f"{path}: {len(leaked)} of its texts are also in the training data.")
     weak_train, weak_heldout = weak_examples(recipe.weak, recipe.seed) if recipe.weak else ([], [])
     examples += weak_train
 
@@ -52,17 +53,25 @@ def train_from_recipe(recipe_path: Path, out: Path | None = None, overrides: Map
         temperature, thresholds = calibrate(recipe, _out_of_fold(recipe, examples, work))
         body = fit(recipe, trained, work / "final")
     else:
-        part, *others = deal_topics(examples, recipe.calibration.folds, recipe.seed)
-        trained = [examples[i] for other in others for i in other]
+        part, *others = deal_kinds(examples, recipe.calibration.folds, recipe.seed)
+        trained, unseen = [examples[i] for other in others for i in other], [examples[i] for i in part]
         body = fit(recipe, trained, work / "final")
-        unseen = [examples[i] for i in part]
         temperature, thresholds = calibrate(recipe, zip(unseen, predict(body, unseen, recipe), strict=True))
-    judged = {"written": heldout, "real comments, held out by package": weak_heldout}
+    judged = {**written, "real comments, held out by package": weak_heldout}
     report = classifier_card.judge(recipe, body, judged, examples, temperature)
     body.save(folder, temperature, thresholds)
     classifier_card.write(recipe, folder, report, trained, temperature, thresholds)
     shutil.rmtree(work)
     return folder
+
+
+def heldout_sets(recipe: ClassifierRecipe) -> dict[str, list[Example]]:
+    """The written held-out examples, by the name that the card gives each file: `written`, `written, set 2`, …"""
+    sets = {}
+    for number, path in enumerate(recipe.heldout, 1):
+        name = "written" if number == 1 else f"written, set {number}"
+        sets[name] = read_examples([path], recipe.labels, entities=recipe.entities)
+    return sets
 
 
 def calibrate(recipe: ClassifierRecipe, unseen: Iterable[tuple[Example, Prediction]]) -> tuple[float, dict[str, float]]:
@@ -88,7 +97,7 @@ def _out_of_fold(
     recipe: ClassifierRecipe, examples: Sequence[Example], work: Path
 ) -> Iterator[tuple[Example, Prediction]]:
     """Each part of the topics as a model trained on the other parts sees it; finished parts are kept in `work`."""
-    parts = deal_topics(examples, recipe.calibration.folds, recipe.seed)
+    parts = deal_kinds(examples, recipe.calibration.folds, recipe.seed)
     for number, part in enumerate(parts[: recipe.calibration.runs]):
         kept = work / f"fold-{number}.safetensors"
         if not kept.exists():
@@ -104,6 +113,18 @@ def _out_of_fold(
         fold = load_file(kept)
         for i in part:
             yield examples[i], (fold[f"logits.{i}"], fold[f"truth.{i}"])
+
+
+def deal_kinds(examples: Sequence[Example], folds: int, seed: int) -> list[list[int]]:
+    """`deal_topics`, of written and of weakly labelled examples each, so that every part has its share of both."""
+    kinds: dict[float, list[int]] = {}
+    for index, example in enumerate(examples):
+        kinds.setdefault(example.weight, []).append(index)
+    dealt = [
+        [[kind[i] for i in part] for part in deal_topics([examples[i] for i in kind], folds, seed)]
+        for kind in kinds.values()
+    ]
+    return [[i for part in parts for i in part] for parts in zip(*dealt, strict=True)]
 
 
 def deal_topics(examples: Sequence[Example], folds: int, seed: int) -> list[list[int]]:

@@ -67,7 +67,7 @@ def train_from_recipe(path: Path, out: Path | None, overrides: Mapping[str, str]
     tokenizer = train_from_scratch(texts, recipe.vocabulary, minimum_frequency=recipe.minimum_frequency)
     wrap(tokenizer, recipe.context).save_pretrained(folder)
     held_out = [document.text for document in corpus.read(recipe.corpus_out / "held-out.jsonl")]
-    _card(recipe, tokenizer, report, held_out or texts).write(folder)
+    _card(recipe, tokenizer, report, texts, held_out).write(folder)
     return folder
 
 
@@ -136,9 +136,12 @@ def bytes_per_token(tokenizer: Tokenizer, texts: Iterable[str]) -> float:
     return size / max(1, tokens)
 
 
-def _card(recipe: TokenizerRecipe, tokenizer: Tokenizer, report: corpus.Report, texts: Sequence[str]) -> ModelCard:
-    train_size, held_size = report.sizes
-    measured_on = "held-out" if held_size else "training"
+def _card(
+    recipe: TokenizerRecipe, tokenizer: Tokenizer, report: corpus.Report, train: Sequence[str], held_out: Sequence[str]
+) -> ModelCard:
+    held_size = sum(len(text.encode()) for text in held_out) / 1e6
+    train_size = max(0.0, sum(report.sizes) - held_size)
+    measured_on = "held-out" if held_out else "training"
     return ModelCard(
         name=f"Byte-level BPE tokenizer, {tokenizer.get_vocab_size():,} tokens",
         task="text-generation",
@@ -147,7 +150,7 @@ def _card(recipe: TokenizerRecipe, tokenizer: Tokenizer, report: corpus.Report, 
             "any byte can be encoded. It has special tokens for fill-in-the-middle and chat."
         ),
         limits="Trained on the text below and on nothing else: other languages take more tokens per byte.",
-        results=[Result(f"bytes per token, {measured_on} text", bytes_per_token(tokenizer, texts), "B")],
+        results=[Result(f"bytes per token, {measured_on} text", bytes_per_token(tokenizer, held_out or train), "B")],
         training={
             "corpus": f"{train_size:.1f} MB, {len(report.packages)} packages or folders",
             "held out": f"{held_size:.1f} MB",

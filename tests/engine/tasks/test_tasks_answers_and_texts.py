@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from inkling.engine.backend import Stop
-from inkling.engine.tasks.key_sentences import choose
+from inkling.engine.tasks.salience import choose, parts
 from inkling.engine.tasks.splitting import pack, sentence_spans
 from inkling.errors import InklingError
 
@@ -212,7 +212,32 @@ def test_key_sentences_are_told_as_such(ours: Any) -> None:
 
 
 def test_of_equal_sentences_the_first_is_chosen() -> None:
-    vectors = [torch.ones(4) / 2] * 5
-    assert choose(vectors, 2) == [0, 1]
-    assert choose(vectors, 9) == [0, 1, 2, 3, 4]
-    assert choose([], 3) == []
+    vectors, examples = torch.ones(5, 4) / 2, torch.eye(4)
+    assert choose(vectors, ["a"] * 5, None, examples, examples, 2) == [0, 1]
+    assert choose(vectors, ["a"] * 5, vectors[0], examples, examples, 9) == [0, 1, 2, 3, 4]
+    assert choose(vectors[:0], [], None, examples, examples, 3) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "title", "expected"),
+    [
+        ("# Kiln\n\nIt fires clay slowly. It cools.", "# Kiln", ["It fires clay slowly."]),
+        ("Kiln\n\nIt fires clay slowly.", "Kiln", ["It fires clay slowly."]),
+        ("======\nThe scheduler\n======\nRuns the jobs in order.", "", ["Runs the jobs in order."]),
+        ("- reads the file\n- 42\n1. ends at last", "", ["reads the file", "ends at last"]),
+        ("// ----\n", "", ["// ----"]),
+        ("日本語です。英語。", "", ["日本語です。", "英語。"]),
+    ],
+)  # fmt: skip
+def test_banners_headings_and_list_markers_are_no_sentences(text: str, title: str, expected: list[str]) -> None:
+    found = parts(text)
+    assert (found.title, [text[start:end] for start, end in found.sentences]) == (title, expected)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.text('aB. !?\n-#=*1"。é', max_size=60))
+def test_parts_are_stretches_of_the_text_in_order(text: str) -> None:
+    spans = parts(text).sentences
+    assert all(0 <= start < end <= len(text) for start, end in spans)
+    assert all(a[1] <= b[0] for a, b in itertools.pairwise(spans))
+    assert bool(spans) == bool(text.strip())

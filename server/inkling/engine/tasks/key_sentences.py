@@ -1,8 +1,6 @@
 """Key sentences: a summary chosen from the text rather than written, told as such by its kind.
 
-A sentence encoder says how near each sentence is to the whole text. That alone was measured to be no better than
-taking the first sentences, so a sentence's place counts as well: of texts that begin with what matters the beginning is
-chosen, of others the centre. This is a modest kind of summary; a model that writes one is a setting away.
+What is chosen is said in `salience`; a model that writes a summary is a setting away.
 """
 
 from __future__ import annotations
@@ -18,11 +16,11 @@ from inkling.engine.models.load import Weights
 from inkling.engine.protocol import Task
 from inkling.engine.tasks.base import TaskModel, number, text_of
 from inkling.engine.tasks.feature_extraction import FeatureExtraction
-from inkling.engine.tasks.splitting import sentence_spans
+from inkling.engine.tasks.salience import ASIDES, MATTERS, choose, parts
 
-LEAD_WEIGHT = 0.5
 MAX_SENTENCES = 2000
 """Sentences looked at; a longer text is judged by its beginning."""
+EXAMPLES = (*MATTERS, *ASIDES)
 
 
 class KeySentences(TaskModel):
@@ -36,6 +34,8 @@ class KeySentences(TaskModel):
     def __init__(self, weights: Weights) -> None:
         super().__init__(weights)
         self._extraction = FeatureExtraction(weights)
+        self._examples: Tensor | None = None
+        """[MATTERS + ASIDES, width], embedded on first need."""
 
     def run(self, inputs: Sequence[Any], parameters: Mapping[str, Any], stop: Stop) -> list[Any]:
         """One summary per input."""
@@ -43,26 +43,27 @@ class KeySentences(TaskModel):
         results: list[Any] = []
         for item in inputs:
             text = text_of(self.task, item)
-            spans = sentence_spans(text)[:MAX_SENTENCES]
-            vectors = self._extraction.embed([text[start:end] for start, end in spans], stop)
-            if len(vectors) < len(spans):
+            chosen = self._choose(text, count, stop)
+            if chosen is None:
                 break
-            chosen = [spans[index] for index in choose(vectors, count)]
             summary = " ".join(" ".join(text[start:end].split()) for start, end in chosen)
             results.append({"summary_text": summary, "kind": "key-sentences", "spans": [list(span) for span in chosen]})
         return results
 
-
-def choose(vectors: Sequence[Tensor], count: int) -> list[int]:
-    """Indices of the `count` key sentences, in order.
-
-    A sentence's score is the cosine of its vector to the mean of all, plus a bonus that falls from the first sentence
-    (`LEAD_WEIGHT`) as one over its place.
-    """
-    if not vectors:
-        return []
-    stacked = torch.stack(list(vectors))
-    centre = torch.nn.functional.normalize(stacked.mean(0), dim=0)
-    places = torch.arange(1, len(vectors) + 1, dtype=stacked.dtype)
-    scores = stacked @ centre + LEAD_WEIGHT / places
-    return sorted(scores.topk(min(count, len(vectors))).indices.tolist())
+    def _choose(self, text: str, count: int, stop: Stop) -> list[tuple[int, int]] | None:
+        """Spans of the key sentences; None when stopped."""
+        found = parts(text)
+        spans = found.sentences[:MAX_SENTENCES]
+        if len(spans) <= count:
+            return spans
+        texts = [text[start:end] for start, end in spans]
+        asked = [*texts, *([found.title] if found.title else []), *(() if self._examples is not None else EXAMPLES)]
+        vectors = self._extraction.embed(asked, stop)
+        if len(vectors) < len(asked):
+            return None
+        if self._examples is None:
+            self._examples = torch.stack(list(vectors[-len(EXAMPLES) :]))
+        title = vectors[len(texts)] if found.title else None
+        matters, asides = self._examples[: len(MATTERS)], self._examples[len(MATTERS) :]
+        picked = choose(torch.stack(list(vectors[: len(texts)])), texts, title, matters, asides, count)
+        return [spans[index] for index in picked]
