@@ -19,6 +19,7 @@ from inkling.training.recipe import load_recipe
 from inkling.training.tokenizer import TokenizerRecipe
 
 ROOT = Path(__file__).parents[1]
+LONGEST_S = 900
 
 
 def rows(quick: bool = False) -> list[Row]:
@@ -33,7 +34,8 @@ def rows(quick: bool = False) -> list[Row]:
             return []
         found = []
         for quantization in ("auto",) if quick else ("auto", "none"):
-            found += _rows(quantization, _measure(Path(name), quantization, 24 if quick else 150))
+            figures = _measure(Path(name), quantization, 24 if quick else 150)
+            found += _rows(quantization, figures) if figures is not None else []
         return found
 
 
@@ -56,11 +58,20 @@ def _held_out(folder: Path) -> list[Path]:
     return copied
 
 
-def _measure(folder: Path, quantization: str, holes: int) -> dict[str, Any]:
+def _measure(folder: Path, quantization: str, holes: int) -> dict[str, Any] | None:
+    """The command's figures; None, told, when it gave none."""
     command = [sys.executable, "-m", "inkling", "bench", "complete", str(folder), "--json"]
     command += ["--holes", str(holes), "--quantization", quantization]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=1200)
-    figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    try:
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=LONGEST_S)
+    except subprocess.TimeoutExpired:
+        print(f"quality, {quantization}: not done within {LONGEST_S} s", file=sys.stderr)
+        return None
+    lines = done.stdout.splitlines()
+    figures: dict[str, Any] | None = json.loads(lines[-1]) if lines else None
+    if figures is None or figures["error"] or not figures["asked"]:
+        print(f"quality, {quantization}: {(figures or {}).get('error') or 'no figures'}", file=sys.stderr)
+        return None
     return figures
 
 
