@@ -52,7 +52,8 @@ def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
     if done.returncode or not (done.stdout or "-c" in command):
         place = next((line.strip() for line in done.stderr.splitlines() if "File" in line), "")
         last = done.stderr.strip().splitlines()[-1:] or [""]
-        raise PeerFailed(f"status {done.returncode}; {place or last[0][:200]}")
+        how = place if done.returncode < 0 else last[0][:200]  # a signal has only the fault handler's words
+        raise PeerFailed(f"status {done.returncode}; {how}")
     return done
 
 
