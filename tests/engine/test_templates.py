@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 from transformers.utils.chat_template_utils import render_jinja_template
 
-from inkling.engine import routes_inkling
 from inkling.engine.templates.files import read_template
-from inkling.engine.templates.process import TemplateProcess
+from inkling.engine.templates.process import SHARED, TemplateProcess
 from inkling.errors import InklingError
 
 from .serving import serving
@@ -187,4 +186,4 @@ async def test_over_the_wire() -> None:
         assert "no-chat-template" in refused.text
         refused = await engine.http.post("/inkling/chat-template", json={"model": "starter:code", "messages": [1]})
         assert refused.status_code == 400
-    routes_inkling._templates.close()
+    SHARED.close()
