@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,10 +14,12 @@ from typing import Any
 import pytest
 
 from inkling.api import Entity, InklingError, Label
+from inkling.check.session import Session
 from inkling.cli import check as cli
 from inkling.cli import main
 from inkling.cli import rules as rules_cli
 from inkling.engine.fake import FakeEngine
+from inkling.settings import load_for
 
 RULES = """
 [[rule]]
@@ -231,6 +234,67 @@ def test_rules_are_listed_with_what_is_wrong(folder: Path, capsys: pytest.Captur
     assert "dead: off (`on` names no text of markdown.)" in shown.out
     assert main(["rules", "build/nope"]) == 1
     assert rules_cli._is_about_rules("rule[3].model")
+
+
+async def test_a_file_that_was_named_and_cannot_be_read_is_status_2(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "docs" / "latin.txt").write_bytes("stupid café plan".encode("latin-1"))
+    (folder / "docs" / "blob.bin").write_bytes(b"\0" * 100)
+    told = "inkling check: docs/latin.txt: It is not in UTF-8.\n"
+    named = await check(capsys, "docs/latin.txt", "--fail-on", "never")
+    assert (named.status, named.err) == (2, told)
+    assert (await check(capsys, "docs", "--fail-on", "never")).status == 0  # found, not named
+    os.mkfifo(folder / "docs" / "pipe")
+    monkeypatch.chdir(folder / "docs")
+    binary = await check(capsys, "blob.bin", "../docs/pipe", "--fail-on", "never")
+    assert (binary.status, sorted(binary.err.splitlines())) == (2, [
+        "inkling check: docs/blob.bin: It is no text file.",
+        "inkling check: docs/pipe: It is no regular file.",
+    ])  # fmt: skip
+
+
+async def test_what_cannot_be_written_is_status_2(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for option in ("--output", "--write-baseline"):
+        done = await check(capsys, option, str(folder / "nowhere" / "x.json"))
+        assert done.status == 2 and "x.json could not be written: No such file or directory." in done.err
+
+
+async def test_a_finding_outside_the_folder_has_its_whole_path(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outside = folder.parent / "out side.md"
+    outside.write_text("A stupid plan here.\n")
+    for name in (str(outside), "../out side.md"):
+        assert (await check(capsys, name)).out.startswith(f"{outside}:1:1: warning")
+    report = json.loads((await check(capsys, str(outside), "--format", "sarif")).out)
+    location = report["runs"][0]["results"][0]["locations"][0]["physicalLocation"]
+    assert location["artifactLocation"] == {"uri": outside.as_uri()}
+
+
+async def test_fixes_go_where_their_text_came_from(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"mail a@b.c now\n")))
+    done = await check(capsys, "-", "a.py", "--fix", "--stdin-filename", "a.py")
+    assert done.out == "mail [EMAIL] now\n"
+    assert b"[EMAIL]" in (folder / "a.py").read_bytes()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"caf\xe9 a@b.c")))
+    assert (await check(capsys, "-", "--fix")).status == 2
+
+
+@pytest.mark.parametrize("trusted", [False, True])
+async def test_a_trusted_folder_has_its_text_sent_where_its_routes_say(folder: Path, trusted: bool) -> None:
+    (folder / "inkling.toml").write_text(
+        '[engine]\ndevice = "cpu"\n[engine.remotes.pool]\nurl = "https://pool.example"\n'
+        '[engine.routes]\nclassify = "pool"\n' + RULES
+    )
+    given = []
+    loaded = load_for(folder, trusted=trusted)
+    session = Session(folder, loaded, lambda settings: given.append(settings) or FakeEngine())  # type: ignore[func-returns-value]
+    (settings,) = given
+    assert session.engine is not None
+    assert (set(settings.remotes), len(settings.routes)) == (({"pool"}, 1) if trusted else (set(), 0))
 
 
 def test_the_command_line_ends_with_a_status(folder: Path, capsys: pytest.CaptureFixture[Any]) -> None:

@@ -74,3 +74,19 @@ def test_no_text_is_told(
     give(monkeypatch, data)
     assert main([command]) == 1
     assert says in capsys.readouterr().err and engine.calls == []
+
+
+def test_offsets_are_those_of_the_file_whatever_its_line_ends(
+    engine: FakeEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = "Café words.\r\n\r\nThe port is 8080 here.\r\n".encode()
+    path = tmp_path / "a.md"
+    path.write_bytes(b"\xef\xbb\xbf" + data)
+    give(monkeypatch, data)
+    for name in (str(path), "-"):
+        assert main(["ask", "Which port?", name, "--json", "-n", "9"]) == 0
+        places = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        assert places
+        for place in places:
+            assert data.decode()[place["start"] : place["end"]] == place["text"]
+        assert max(place["start"] for place in places) >= data.decode().index("The port")

@@ -38,7 +38,7 @@ def documents(arguments: Sequence[Path], hidden: Callable[[str], bool], largest:
     """
     seen: set[Path] = set()
     for argument in arguments:
-        path = argument.absolute()
+        path = placed(argument)
         if path.is_dir():
             found = paths(path)
         elif path.exists():
@@ -49,6 +49,12 @@ def documents(arguments: Sequence[Path], hidden: Callable[[str], bool], largest:
             if file not in seen and not hidden(file.as_uri()):
                 seen.add(file)
                 yield read(file, file.as_uri(), largest)
+
+
+def placed(argument: Path) -> Path:
+    """The absolute path that an argument means; links in it stay unless it climbs through `..`."""
+    path = argument.absolute()
+    return path.resolve() if ".." in path.parts else path
 
 
 def from_text(text: str, name: str, root: Path) -> Snapshot:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from inkling.check.finding import LEVELS, Finding
 from inkling.check.sarif import sarif
+from inkling.errors import InklingError
 
 Format = Callable[[Sequence[Finding], int], str]
 _ANNOTATIONS = {"error": "error", "warning": "warning", "information": "notice", "hint": "notice"}
@@ -64,6 +66,16 @@ def github(findings: Sequence[Finding], files: int) -> str:
         shown = ",".join(f"{name}={_property(str(value))}" for name, value in {**fields, "title": finding.code}.items())
         lines.append(f"::{_ANNOTATIONS[finding.level]} {shown}::{_data(finding.diagnostic.message)}\n")
     return "".join(lines)
+
+
+def write_report(path: Path, report: str) -> None:
+    """Write a report to a file. Raises InklingError `file-unwritable`."""
+    try:
+        path.write_text(report, encoding="utf-8")
+    except OSError as error:
+        raise InklingError(
+            "file-unwritable", f"{path} could not be written: {error.strerror}.", "Name a file in a folder that exists."
+        ) from error
 
 
 def _data(value: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import PurePath
 from typing import Any
 from urllib.parse import quote
 
@@ -15,7 +16,7 @@ _LEVELS = {"error": "error", "warning": "warning", "information": "note", "hint"
 
 
 def sarif(findings: Sequence[Finding], files: int) -> str:
-    """One run; a rule per code. Paths are relative to the folder that was checked."""
+    """One run; a rule per code. Paths are relative to the folder that was checked where they lie in it."""
     codes = list(dict.fromkeys(finding.code for finding in findings))
     run = {
         "tool": {
@@ -44,7 +45,11 @@ def _rule(code: str, example: Finding) -> dict[str, Any]:
 def _result(finding: Finding, index: int) -> dict[str, Any]:
     line, column, end_line, end_column = finding.place
     region = {"startLine": line, "startColumn": column, "endLine": end_line, "endColumn": end_column}
-    location = {"artifactLocation": {"uri": quote(finding.path), "uriBaseId": "%SRCROOT%"}, "region": region}
+    if PurePath(finding.path).is_absolute():
+        artifact = {"uri": PurePath(finding.path).as_uri()}
+    else:
+        artifact = {"uri": quote(finding.path), "uriBaseId": "%SRCROOT%"}
+    location = {"artifactLocation": artifact, "region": region}
     result: dict[str, Any] = {
         "ruleId": finding.code,
         "ruleIndex": index,

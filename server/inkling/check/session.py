@@ -18,10 +18,10 @@ from inkling.engine.settings import EngineSettings
 from inkling.lsp.checks import check_diagnostic
 from inkling.lsp.handles import EngineHandle, LazyTokens
 from inkling.plugins import Entry, Host, Outcome
-from inkling.settings import Loaded, Problem, ServerSettings, load
+from inkling.settings import Loaded, Problem, ServerSettings
 from inkling.settings.build import top_level
 from inkling.settings.exclusion import Exclusion, in_folders
-from inkling.text.uri import uri_path
+from inkling.text.uri import file_path
 
 AT_ONCE = 32
 """Files that are checked at the same time: their texts share the engine's batches."""
@@ -50,8 +50,7 @@ class Session:
         server, _ = loaded.build("server", ServerSettings)
         self.server = replace(server, exclude=in_folders(server.exclude, [root]))
         self.hidden = Exclusion(self.server.hidden_files)
-        own = load([source for source in loaded.sources if source.kind != "workspace"])
-        self.engine = engine(own.build("engine", EngineSettings)[0])
+        self.engine = engine(loaded.build("engine", EngineSettings)[0])
         self._tokens = LazyTokens()
         self._editors: dict[str, NoEditor] = {}
         self.broken: list[tuple[str, str]] = []
@@ -90,8 +89,9 @@ class Session:
                 await asyncio.wait_for(news.wait(), NEWS_S)
 
     def relative(self, uri: str) -> str:
-        """A path below the folder, with slashes."""
-        return uri_path(uri).removeprefix(uri_path(self.root.as_uri()).rstrip("/") + "/")
+        """A path below the folder, with slashes; of what lies outside it, the whole path."""
+        path = file_path(uri)
+        return (path.relative_to(self.root) if path.is_relative_to(self.root) else path).as_posix()
 
     def _may_load(self, name: str) -> str:
         if name in self.server.disabled_plugins:

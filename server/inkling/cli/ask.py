@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from inkling.api import InklingError, Snapshot
+from inkling.api import Snapshot
 
 
 def add_parser(subparsers: Any) -> None:
@@ -26,14 +26,10 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the places, best first, as `line: text (score)`; how they were found goes to stderr."""
+    from inkling.cli.pipes import read
     from inkling.text.file_kinds import language_of
 
-    try:
-        text = sys.stdin.read() if args.file == "-" else Path(args.file).read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise InklingError("not-utf-8", f"{args.file} is not UTF-8 text.", "Convert it first.") from error
-    except OSError as error:
-        raise InklingError("unreadable", f"{args.file}: {error.strerror}.") from error
+    text = read(args.file)
     language = "markdown" if args.file == "-" else language_of(args.file)
     snapshot = Snapshot.of(text, uri=f"untitled:{args.file}", language=language)
     found = asyncio.run(_ask(args, snapshot))

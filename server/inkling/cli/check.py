@@ -10,6 +10,7 @@ import asyncio
 import sys
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -97,6 +98,7 @@ async def check(args: argparse.Namespace, engine: Callable[[EngineSettings], Eng
     from inkling.check.files import find_root
     from inkling.check.finding import LEVELS as severities
     from inkling.check.formats import FORMATS as writers
+    from inkling.check.formats import write_report
     from inkling.check.session import open_session
     from inkling.engine.client import connect
 
@@ -117,7 +119,12 @@ async def check(args: argparse.Namespace, engine: Callable[[EngineSettings], Eng
         count = made = 0
         told: set[str] = set()
         async with aclosing(_checked(args, session, _inputs(args, session, root))) as results:
-            async for checked, fixes in results:
+            async for result in results:
+                if isinstance(result, Unread):
+                    failed = failed or result.counts
+                    print(f"inkling check: {result.path}: {result.detail}", file=sys.stderr)
+                    continue
+                checked, fixes = result
                 findings += checked.findings
                 count, made = count + 1, made + fixes
                 for plugin, reason in checked.failures:
@@ -132,7 +139,7 @@ async def check(args: argparse.Namespace, engine: Callable[[EngineSettings], Eng
         return _write_baseline(args, root, findings, failed)
     report = writers[args.format](findings, count)
     if args.output is not None:
-        args.output.write_text(report, encoding="utf-8")
+        write_report(args.output, report)
     elif "-" in args.paths and args.fix:
         sys.stderr.write(report)  # standard output has the fixed text
     else:
@@ -157,35 +164,64 @@ def _write_baseline(args: argparse.Namespace, root: Path, findings: list[Finding
     return 0
 
 
-def _inputs(args: argparse.Namespace, session: Session, root: Path) -> Iterator[Snapshot | Skipped]:
+@dataclass(frozen=True)
+class Input:
+    """One text to check: a file's, or (`standard`) what came on standard input."""
+
+    item: Snapshot | Skipped
+    standard: bool = False
+
+
+@dataclass(frozen=True)
+class Unread:
+    """A file that could not be read, and whether that makes the check incomplete."""
+
+    path: str
+    detail: str
+    counts: bool
+
+
+def _inputs(args: argparse.Namespace, session: Session, root: Path) -> Iterator[Input]:
     from inkling.check.files import documents, from_text
 
     largest = session.server.max_document_size
     if "-" in args.paths:
-        text = sys.stdin.buffer.read(4 * largest + 1).decode("utf-8", "replace")
-        if len(text) > largest:
+        data = sys.stdin.buffer.read(4 * largest + 1)
+        try:
+            text = "" if len(data) > 4 * largest else data.decode("utf-8")
+        except UnicodeDecodeError:
+            raise InklingError("not-utf-8", "Standard input is not UTF-8 text.", "Convert it first.") from None
+        if len(data) > 4 * largest or len(text) > largest:
             raise InklingError("too-large", f"Standard input has over {largest:,} characters.", "Check a part of it.")
-        yield from_text(text, args.stdin_filename, root)
-    yield from documents([Path(path) for path in args.paths if path != "-"], session.hidden, largest)
+        yield Input(from_text(text, args.stdin_filename, root), standard=True)
+    files = [Path(path) for path in args.paths if path != "-"]
+    yield from map(Input, documents(files, session.hidden, largest))
 
 
 async def _checked(
-    args: argparse.Namespace, session: Session, inputs: Iterator[Snapshot | Skipped]
-) -> AsyncGenerator[tuple[Checked, int], None]:
-    """Every file's result and the number of fixes made, as they come; many at once, read on a thread."""
+    args: argparse.Namespace, session: Session, inputs: Iterator[Input]
+) -> AsyncGenerator[tuple[Checked, int] | Unread, None]:
+    """Every file's result and the number of fixes made, as they come; many at once, read on a thread.
+
+    What was named and cannot be read makes the check incomplete; what a folder holds besides text does not.
+    """
+    from inkling.check.files import placed
     from inkling.check.session import AT_ONCE
+    from inkling.text.uri import file_path
     from inkling.text.walk import Skipped
 
     waiting: set[asyncio.Task[tuple[Checked, int]]] = set()
-    named = set(args.paths)
+    named = {placed(Path(path)) for path in args.paths}
     try:
         while batch := await asyncio.to_thread(lambda: list(islice(inputs, AT_ONCE))):
-            for item in batch:
-                if isinstance(item, Skipped):
-                    if item.reason != "binary" or session.relative(item.uri) in named:
-                        print(f"inkling check: {session.relative(item.uri)}: {item.detail}", file=sys.stderr)
+            for given in batch:
+                if isinstance(item := given.item, Skipped):
+                    was_named = file_path(item.uri) in named
+                    if item.reason != "binary" or was_named:
+                        counts = was_named or item.reason == "unreadable"
+                        yield Unread(session.relative(item.uri), item.detail, counts)
                     continue
-                waiting.add(asyncio.create_task(_one(args, session, item)))
+                waiting.add(asyncio.create_task(_one(args, session, item, given.standard)))
             while len(waiting) >= AT_ONCE:
                 done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
@@ -197,26 +233,19 @@ async def _checked(
             task.cancel()
 
 
-async def _one(args: argparse.Namespace, session: Session, snapshot: Snapshot) -> tuple[Checked, int]:
+async def _one(args: argparse.Namespace, session: Session, snapshot: Snapshot, standard: bool) -> tuple[Checked, int]:
     from inkling.check.fix import fixed, replace_file
     from inkling.text.snapshot import Snapshot as Document
+    from inkling.text.uri import file_path
 
     checked = await session.check(snapshot)
     if not args.fix:
         return checked, 0
     text, made = fixed(snapshot, checked.findings)
-    standard = "-" in args.paths
     if standard:
         sys.stdout.write(text)
     if not made:
         return checked, 0
     if not standard:
-        await asyncio.to_thread(replace_file, _path(snapshot.uri), snapshot, text)
+        await asyncio.to_thread(replace_file, file_path(snapshot.uri), snapshot, text)
     return await session.check(Document.of(text, uri=snapshot.uri, language=snapshot.language)), made
-
-
-def _path(uri: str) -> Path:
-    from urllib.parse import urlsplit
-    from urllib.request import url2pathname
-
-    return Path(url2pathname(urlsplit(uri).path))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+from pathlib import Path
 from urllib.parse import unquote
+from urllib.request import url2pathname
 
 _URI = re.compile(r"(?:([^:/?#]+):)?(?://([^/?#]*))?([^?#]*)")
 """RFC 3986, appendix B. It matches every string; `urlsplit` refuses some, such as one with a `[` for a host."""
@@ -20,3 +23,8 @@ def split_uri(uri: str) -> tuple[str, str, str]:
 def uri_path(uri: str) -> str:
     """The document's path without its root, decoded: what globs are matched against. Never raises."""
     return unquote(split_uri(uri)[2]).lstrip("/")
+
+
+def file_path(uri: str) -> Path:
+    """Where a `file:` URI lies on this machine, absolute."""
+    return Path(url2pathname(split_uri(uri)[2]) if os.name == "nt" else unquote(split_uri(uri)[2]))
