@@ -136,6 +136,17 @@ async def test_each_task_goes_where_its_route_says() -> None:
         await router.close()
 
 
+async def test_a_remote_s_weights_go_by_its_name_and_the_model_s_there() -> None:
+    local = FakeEngine(known_weights={"m": "digest"})
+    seen = []
+    for names in ({}, {"m": "theirs"}, {"*": "all"}):
+        pool = RemoteSettings(url="https://gpu.example:8000", models=names)
+        router = Router(EngineSettings(remotes={"pool": pool}, routes={Task.FEATURE_EXTRACTION: "pool"}), local)
+        assert await router.weights("m", Task.TEXT_CLASSIFICATION) == "digest"
+        seen.append(await router.weights("m", Task.FEATURE_EXTRACTION))
+    assert len({*seen, "digest"}) == 4 and local.calls == []
+
+
 async def test_nothing_falls_back_to_another_place() -> None:
     local = FakeEngine()
     router = Router(EngineSettings(routes={"text-generation": "gone"}), local)

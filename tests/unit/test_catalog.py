@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import struct
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 from inkling.engine.models import catalog, hub_cache, starters
 from inkling.engine.models.catalog import list_cached, list_starters, resolve, resolve_for, verify
 from inkling.engine.models.safetensors_file import read_header
+from inkling.engine.models.weights import Weights, weights_of
 from inkling.errors import InklingError
 
 BERT = {"model_type": "bert", "architectures": ["BertForMaskedLM"]}
@@ -316,3 +318,50 @@ def read_header_of(content: bytes) -> Mapping[str, Any]:
         file.write(content)
         file.flush()
         return read_header(Path(file.name))
+
+
+def test_a_folder_trained_anew_is_other_weights(tmp_path: Path) -> None:
+    mine = folder(tmp_path / "mine", BERT, model__safetensors=safetensors())
+    os.utime(mine / "model.safetensors", ns=(1, 1))
+    seen = [weights_of(str(mine)), weights_of(str(mine))]
+    os.utime(mine / "model.safetensors", ns=(1, 2))
+    seen.append(weights_of(str(mine)))
+    folder(mine, {**BERT, "id2label": {"0": "other"}})
+    seen.append(weights_of(str(mine)))
+    assert seen[0] == seen[1] and len({*seen}) == 3 and all(seen)
+    assert weights_of(str(tmp_path / "none")) == weights_of("./relative") == weights_of("no model's id") == ""
+
+
+def test_a_pulled_revision_is_other_weights(hub: Path) -> None:
+    before = cached(hub, "org/model")
+    first = weights_of("org/model")
+    os.utime((before / "model.safetensors").resolve(), ns=(1, 1))
+    assert weights_of("org/model") == first != ""
+    after = before.parent / COMMIT[::-1]
+    before.rename(after)
+    (hub / "models--org--model" / "refs" / "main").write_text(after.name)
+    assert weights_of("org/model") not in ("", first)
+
+
+def test_a_starter_s_head_is_its_seal_and_its_encoder_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    sealed = weights_of("starter:tone")
+    assert sealed and sealed != weights_of("starter:secrets")
+    monkeypatch.setattr(starters, "ENCODER_SHA256", "0" * 64)
+    other = weights_of("starter:tone")
+    monkeypatch.setattr(starters, "_starter_facts", lambda: {"tone": {"sha256": {"model.safetensors": "1"}}})
+    assert len({sealed, other, weights_of("starter:tone")}) == 3
+
+
+async def test_weights_are_looked_at_once_for_a_burst(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = []
+
+    def look(model: str) -> str:
+        looks.append(model)
+        return f"digest of {model}"
+
+    monkeypatch.setattr("inkling.engine.models.weights.weights_of", look)
+    weights = Weights()
+    assert {await weights.of("a") for _ in range(5)} == {"digest of a"} and looks == ["a"]
+    monkeypatch.setattr("inkling.engine.models.weights.FRESH_S", -1.0)
+    await weights.of("a")
+    assert looks == ["a", "a"]

@@ -51,9 +51,9 @@ class Linter:
         self.reader = Reader(engine, store, heard)
         self._engine = engine
         self._store = store
-        self._memos: dict[Owner, tuple[Rule, Memo]] = {}
+        self._memos: dict[Owner, tuple[Rule, str, Memo]] = {}
         self._near: dict[str, Position] = {}
-        self._labels: dict[tuple[object, ...], tuple[str, ...]] = {}
+        self._labels: dict[tuple[tuple[object, ...], str], tuple[str, ...]] = {}
         self.demanded: set[Owner] = set()
 
     def look(self, uri: str, position: Position) -> None:
@@ -78,7 +78,8 @@ class Linter:
         result = Result(rule)
         try:
             segments = await _off_loop(snapshot, lambda: places_in(snapshot, rule))
-            memo = await _off_loop(snapshot, lambda: self._memo(snapshot.uri, rule, segments))
+            weights = await self._engine().weights(rule.model_id, rule.task)
+            memo = await _off_loop(snapshot, lambda: self._memo(snapshot.uri, rule, weights, segments))
             count = sum(len(parts) for parts, _ in memo.values())
             if count > most:
                 words = f"{rule.name}: {count:,} texts to read, of at most {most:,}."
@@ -86,8 +87,8 @@ class Linter:
                 return result
             missing = self._missing(snapshot, segments, memo)
             if missing and ask:
-                await self._ask_labels(rule)
-            self._check_labels(rule, memo)
+                await self._ask_labels(rule, weights)
+            self._check_labels(rule, weights, memo)
             if missing and ask:
                 left = await self.reader.read((snapshot.uri, rule.name), rule, missing, patience_s)
                 if left:
@@ -101,18 +102,18 @@ class Linter:
         result.findings = await _off_loop(snapshot, lambda: self._findings(snapshot, rule, segments, memo))
         return result
 
-    def _memo(self, uri: str, rule: Rule, segments: Sequence[Segment]) -> Memo:
+    def _memo(self, uri: str, rule: Rule, weights: str, segments: Sequence[Segment]) -> Memo:
         """The units of every segment; those of a segment that was here before are as they were."""
         owner = (uri, rule.name)
-        old_rule, old = self._memos.get(owner, (rule, {}))
-        if old_rule != rule:
+        old_rule, old_weights, old = self._memos.get(owner, (rule, weights, {}))
+        if (old_rule, old_weights) != (rule, weights):
             old = {}
         memo: Memo = {}
         for segment in segments:
             key = (segment.kind, segment.text)
             if key not in memo:
-                memo[key] = old.get(key) or (parts_of(segment, rule), None)
-        self._memos[owner] = (rule, memo)
+                memo[key] = old.get(key) or (parts_of(segment, rule, weights), None)
+        self._memos[owner] = (rule, weights, memo)
         return memo
 
     def _missing(self, snapshot: Snapshot, segments: Sequence[Segment], memo: Memo) -> Mapping[bytes, str]:
@@ -154,20 +155,20 @@ class Linter:
                 kept.append(finding)
         return kept
 
-    async def _ask_labels(self, rule: Rule) -> None:
+    async def _ask_labels(self, rule: Rule, weights: str) -> None:
         """Learn which labels a rule's model has, once, and only where the rule names some."""
-        if rule.job not in self._labels and rule.task != "zero-shot-classification" and rule.named_labels:
+        if (rule.job, weights) not in self._labels and rule.task != "zero-shot-classification" and rule.named_labels:
             state = await self._engine().load(rule.model_id, rule.task)
-            self._labels[rule.job] = tuple(dict.fromkeys(_bare(label) for label in state.labels))
+            self._labels[rule.job, weights] = tuple(dict.fromkeys(_bare(label) for label in state.labels))
 
-    def _check_labels(self, rule: Rule, memo: Memo) -> None:
+    def _check_labels(self, rule: Rule, weights: str, memo: Memo) -> None:
         """Raises InklingError when a rule names labels that its model does not have.
 
         Where all has been read before, what was read tells the labels: no model need be loaded for that.
         """
         if rule.task == "zero-shot-classification" or not rule.named_labels:
             return
-        known = self._labels.get(rule.job) or self._labels_read(memo)
+        known = self._labels.get((rule.job, weights)) or self._labels_read(memo)
         strange = [label for label in rule.named_labels if label not in known]
         if known and strange:
             names = ", ".join(f'"{label}"' for label in strange)

@@ -28,7 +28,8 @@ async def similar(
     if rule.reads.globs and not matches(snapshot.uri, rule.reads.globs):
         return
     try:
-        found = await asyncio.to_thread(_parts, snapshot, rule)
+        weights = await engine.weights(rule.model_id, rule.task)
+        found = await asyncio.to_thread(_parts, snapshot, rule, weights)
         if len(found) > min(MOST, most):
             yield Nothing("too-large", f"{rule.name}: {len(found):,} texts; up to {MOST:,} are compared.")
             return
@@ -51,11 +52,11 @@ async def similar(
             )
 
 
-def _parts(snapshot: Snapshot, rule: Rule) -> list[tuple[Range, Part]]:
+def _parts(snapshot: Snapshot, rule: Rule, weights: str) -> list[tuple[Range, Part]]:
     return [
         (snapshot.range(*segment.to_document(part.start, part.end)), part)
         for segment in places_in(snapshot, rule)
-        for part in parts_of(segment, rule)
+        for part in parts_of(segment, rule, weights)
     ]
 
 

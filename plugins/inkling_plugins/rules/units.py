@@ -74,8 +74,11 @@ def blocks(text: str) -> Iterator[tuple[int, int]]:
         start = gap.end() if gap else end
 
 
-def parts_of(segment: Segment, rule: Rule) -> tuple[Part, ...]:
-    """A segment's units: offsets are into its clean text, so that they hold wherever the segment moves."""
+def parts_of(segment: Segment, rule: Rule, weights: str = "") -> tuple[Part, ...]:
+    """A segment's units: offsets are into its clean text, so that they hold wherever the segment moves.
+
+    `weights` is what the engine says of the model's, for the keys.
+    """
     clean = without_directives(segment)
     by_sentence = rule.by_sentence(segment.kind not in _WHOLE)
     fewest = rule.min_words or (_FEWEST if by_sentence else 1)
@@ -90,10 +93,10 @@ def parts_of(segment: Segment, rule: Rule) -> tuple[Part, ...]:
         words = raw.split()
         if len(words) >= fewest and any(map(str.isalnum if rule.task == "token-classification" else str.isalpha, raw)):
             text = raw if rule.task == "token-classification" else " ".join(words)
-            found.append(Part(start, end, text, unit_key(rule, text)))
+            found.append(Part(start, end, text, unit_key(rule, weights, text)))
     return tuple(found)
 
 
-def unit_key(rule: Rule, text: str) -> bytes:
-    """What a model's answer is kept by: a hash of the text, the model and what else decides."""
-    return hashlib.blake2b(f"{rule.job!r}\0{text}".encode("utf-8", "surrogatepass"), digest_size=16).digest()
+def unit_key(rule: Rule, weights: str, text: str) -> bytes:
+    """What a model's answer is kept by: a hash of the text, the model, its weights and what else decides."""
+    return hashlib.blake2b(f"{rule.job!r}\0{weights}\0{text}".encode("utf-8", "surrogatepass"), digest_size=16).digest()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from urllib.parse import quote
 
 from inkling.engine import replies
@@ -30,6 +30,9 @@ from inkling.engine.remote.settings import LOCAL
 from inkling.engine.settings import EngineSettings, route
 from inkling.engine.wire import engine_status, model_state
 from inkling.errors import InklingError
+
+if TYPE_CHECKING:
+    from inkling.engine.models.weights import Weights
 
 __all__ = ["EngineClient", "EngineSettings", "connect"]
 
@@ -89,6 +92,7 @@ class EngineClient:
 
     def __init__(self, settings: EngineSettings | None = None, link: Link | None = None) -> None:
         self._link = link or EngineLink(settings or EngineSettings())
+        self._weights: Weights | None = None
 
     async def _run(
         self,
@@ -197,6 +201,14 @@ class EngineClient:
             "add_generation_prompt": add_generation_prompt,
         }
         return replies.rendered(await self._link.post("/inkling/chat-template", body))
+
+    async def weights(self, model: str, task: str) -> str:
+        """Of the files on this machine, which are the engine's too; asks no engine."""
+        if self._weights is None:
+            from inkling.engine.models.weights import Weights
+
+            self._weights = Weights()
+        return await self._weights.of(model)
 
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[Chunk, None]:
         """Stream a generation. Retried once if the engine goes away before the first piece, never after it."""

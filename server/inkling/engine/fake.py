@@ -59,6 +59,7 @@ class FakeEngine:
     translate_with: Callable[[str], str] = str.upper
     known_labels: tuple[str, ...] = ()
     render_with: Callable[[Sequence[Mapping[str, Any]]], Rendered] | None = None
+    known_weights: Mapping[str, str] = field(default_factory=dict)
     delay_s: float = 0.0
     faults: dict[str, Exception] = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list)
@@ -234,6 +235,10 @@ class FakeEngine:
 
         result: Rendered = await self._answer("render_chat", make, messages=list(messages), model=model)
         return result
+
+    async def weights(self, model: str, task: str) -> str:
+        """As scripted, else the same for all. Not among the calls: nothing is computed."""
+        return self.known_weights.get(model, "fake")
 
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[Chunk, None]:
         """The scripted chunks, at most `max_tokens`, the last with a finish. A fault comes after the first."""

@@ -285,6 +285,14 @@ class Engine(Protocol):
         """
         ...
 
+    async def weights(self, model: str, task: str) -> str:
+        """Which weights answer for a model just now: a part of the key of whatever is kept of its answers.
+
+        Another string when a folder was trained anew, another revision pulled, a starter or a route changed; empty when
+        it cannot be told. Cheap, and starts no engine: for a remote its name and the model's name there.
+        """
+        ...
+
     def generate(self, request: GenerateRequest) -> AsyncGenerator[Chunk, None]:
         """Stream a generation. Use `contextlib.aclosing`: closing is what stops the engine."""
         ...

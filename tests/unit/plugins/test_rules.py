@@ -267,6 +267,32 @@ async def test_readings_outlive_the_editor_and_hold_no_text(started: Any, tmp_pa
     await third.stop()
 
 
+@pytest.mark.parametrize(("task", "later"), [("text-classification", [0, 1]), ("feature-extraction", [1, 1])])
+async def test_other_weights_of_the_same_name_are_asked_anew(
+    started: Any, tmp_path: Path, task: Any, later: list[int]
+) -> None:
+    model = engine(known_weights={"./mine": "monday"})
+    rule = Rule(name="tone", task=task, model="./mine", unit="whole")
+    method = "classify" if task == "text-classification" else "embed"
+
+    async def asks(plugin: Rules) -> int:
+        before = len(model.calls_to(method))
+        await found(plugin, snapshot("A stupid plan here.\n"))
+        return len(model.calls_to(method)) - before
+
+    sessions = [(["monday", "monday", "tuesday"], [1, 0, 1]), (["tuesday", "wednesday"], later)]
+    for days, expected in sessions:
+        plugin: Rules = await started(Rules, model, rule=(rule,))
+        plugin.editor.cache = tmp_path  # type: ignore[attr-defined]
+        await plugin.start()
+        counts = []
+        for day in days:
+            model.known_weights = {"./mine": day}
+            counts.append(await asks(plugin))
+        await plugin.stop()
+        assert counts == expected
+
+
 @pytest.mark.parametrize("when", ["save", "demand"])
 async def test_when(started: Any, tmp_path: Path, when: Any) -> None:
     path = tmp_path / "a.md"

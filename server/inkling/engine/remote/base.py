@@ -127,6 +127,10 @@ class RemoteEngine:
         """Templates are rendered where the model's files are."""
         raise InklingError("remote-task", f"{self.transport.address} renders no chat templates.")
 
+    async def weights(self, model: str, task: str) -> str:
+        """What a remote loads it does not tell: its address and the model's id. Asks nobody."""
+        return f"{self.transport.address.shown} {model}"
+
     def generate(self, request: GenerateRequest) -> AsyncGenerator[Chunk, None]:
         """Text generation."""
         raise self.lacks(Task.TEXT_GENERATION)

@@ -192,6 +192,14 @@ class Router:
             messages, model=model, tools=tools, add_generation_prompt=add_generation_prompt
         )
 
+    async def weights(self, model: str, task: str) -> str:
+        """Of this machine's files, or the remote's name and address and what the model is called there; asks nobody."""
+        remote = self._remote(task)
+        if remote is None:
+            return await self._local.weights(model, task)
+        names = remote.settings.models
+        return f"{remote.name} {remote.settings.url} {names.get(model) or names.get('*') or model}"
+
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[Chunk, None]:
         """Stream a generation."""
         remote = self._remote(Task.TEXT_GENERATION)
