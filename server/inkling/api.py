@@ -283,6 +283,13 @@ class Editor(Protocol):
         """Write `key` (dotted, as in inkling.toml) into the workspace's inkling.toml; lists are appended to."""
         ...
 
+    def is_saved(self, snapshot: Snapshot) -> bool:
+        """Whether it is as the document was when opened or last saved; what is no open file counts as saved.
+
+        A plugin that waits for that says `Nothing("not-saved")`, and is asked again when the user saves.
+        """
+        ...
+
     def documents(self) -> Sequence[Snapshot]:
         """All open documents that plugins may see, most recently used first; the one asked about is among them."""
         ...

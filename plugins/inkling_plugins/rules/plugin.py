@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -303,8 +302,11 @@ class Rules(Plugin):
         if rule.when == "demand":
             ask = (snapshot.uri, rule.name) in self._linter.demanded
         elif rule.when == "save":
-            ask = await asyncio.to_thread(_is_saved, snapshot)
-        return await self._linter.check(snapshot, rule, self.settings.patience, self.settings.max_texts, ask=ask)
+            ask = self.editor.is_saved(snapshot)
+        result = await self._linter.check(snapshot, rule, self.settings.patience, self.settings.max_texts, ask=ask)
+        if rule.when == "save" and not ask:
+            result.reasons.append(Nothing("not-saved", f"{rule.name}: what is new is read when the file is saved."))
+        return result
 
     async def _within(self, surface: str, snapshot: Snapshot, range: Range) -> AsyncIterator[Finding | Nothing]:
         start, end = snapshot.offset(range.start), snapshot.offset(range.end)
@@ -369,14 +371,3 @@ def _needed(snapshot: Snapshot | None) -> Snapshot:
     if snapshot is None:
         raise InklingError("no-document", "There is no document to read.", "Run this from an editor.")
     return snapshot
-
-
-def _is_saved(snapshot: Snapshot) -> bool:
-    """Whether the document is as on disk; what is no file counts as saved."""
-    if not snapshot.uri.startswith("file:"):
-        return True
-    try:
-        path = uri_path(snapshot.uri)
-        return Path(path if os.name == "nt" else f"/{path}").read_bytes().decode("utf-8", "replace") == snapshot.text
-    except OSError as error:
-        return isinstance(error, FileNotFoundError)

@@ -64,7 +64,7 @@ class Rule:
     surface: SurfaceName = "diagnostics"
     """Where the result shows."""
     when: Literal["typing", "save", "demand"] = "typing"
-    """When the model is asked: as one types, when the file is saved, or by the command "Run a rule"."""
+    """When the model is asked: as one types, when the file is opened or saved, or by the command "Run a rule"."""
     unit: Literal["auto", "sentence", "whole"] = "auto"
     """Read sentence by sentence or each text whole; `auto`: prose by the sentence for classifiers, all else whole."""
     labels: Mapping[str, Level] = field(default_factory=dict)

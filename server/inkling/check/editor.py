@@ -76,6 +76,10 @@ class NoEditor:
         """Raises InklingError."""
         raise _nobody()
 
+    def is_saved(self, snapshot: Snapshot) -> bool:
+        """Always: what is checked is what lies on the disk."""
+        return True
+
     def documents(self) -> Sequence[Snapshot]:
         """None is open."""
         return ()

@@ -68,6 +68,8 @@ class Dispatch:
             self.note(uri, kind, outcome)
             if outcome.reasons:
                 self._session.refresher.fell_short(kind)
+        if snapshot is not None and any(why.reason == "not-saved" for outcome in outcomes for why in outcome.reasons):
+            self._session.refresher.waits_for_save(snapshot, kind)
         return outcomes
 
     async def call(

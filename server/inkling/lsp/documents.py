@@ -30,7 +30,7 @@ class Mirror:
     def __init__(self, document: Document) -> None:
         self.document = document
         self.splices: deque[Splice] = deque(maxlen=REMEMBERED_EDITS)
-        self.first_revision = document.snapshot.revision
+        self.first_revision = self.saved_revision = document.snapshot.revision
         self.complaints: set[MirrorProblem] = set()
         self.notebook = ""
         self.lost = False
@@ -167,6 +167,17 @@ class Documents:
         """Whether the text is not what the client has, until it sends all of it."""
         mirror = self._mirrors.get(uri)
         return mirror is not None and mirror.lost
+
+    def save(self, uri: str) -> None:
+        """The client saved the document as it is now."""
+        if (mirror := self._mirrors.get(uri)) is not None:
+            mirror.saved_revision = mirror.document.snapshot.revision
+
+    def is_saved(self, snapshot: Snapshot) -> bool:
+        """Whether it is as the document was opened or last saved; what is no open file is never told to be saved."""
+        mirror = self._mirrors.get(snapshot.uri)
+        is_file = snapshot.uri.startswith("file:") and mirror is not None and not mirror.notebook
+        return not is_file or (mirror is not None and mirror.saved_revision == snapshot.revision)
 
     def touch(self, uri: str) -> None:
         """Note that the user works in this document."""

@@ -133,6 +133,10 @@ class SessionEditor:
         await asyncio.to_thread(change_setting, roots[0], key, value)
         await self._session.reload_settings()
 
+    def is_saved(self, snapshot: Snapshot) -> bool:
+        """Whether the document is as it was opened or last saved."""
+        return self._session.documents.is_saved(snapshot)
+
     def documents(self) -> Sequence[Snapshot]:
         """The open documents that plugins may see, most recently used first."""
         return [snapshot for snapshot in self._session.documents.recent() if not self._session.excluded(snapshot.uri)]

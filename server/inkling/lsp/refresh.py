@@ -10,6 +10,7 @@ from lsprotocol import types
 from pygls.exceptions import JsonRpcException
 
 if TYPE_CHECKING:
+    from inkling.api import Snapshot
     from inkling.lsp.session import Session
 
 AFTER_S = 0.3
@@ -29,11 +30,31 @@ class Refresher:
         self._session = session
         self._wanted: set[str] = set()
         self._short: set[str] = set()
+        self._unsaved: set[tuple[str, str]] = set()
+        """(document, surface) of which a plugin said `not-saved`."""
         self._running: asyncio.Task[None] | None = None
 
     def fell_short(self, surface: str) -> None:
         """Some plugin could not say at a surface: it is worth asking again when a model becomes ready."""
         self._short.add(surface)
+
+    def waits_for_save(self, snapshot: Snapshot, surface: str) -> None:
+        """Some plugin says nothing until the document is saved; it may have been while the plugin was asked."""
+        self._unsaved.add((snapshot.uri, surface))
+        now = self._session.documents.snapshot(snapshot.uri)
+        if now is not None and self._session.documents.is_saved(now):
+            self.saved(snapshot.uri)
+
+    def saved(self, uri: str) -> None:
+        """A document was saved: who waited for that is asked again."""
+        waiting = {surface for document, surface in self._unsaved if document == uri}
+        self.closed(uri)
+        if surfaces := waiting & set(SURFACES):
+            self.refresh(*surfaces)
+
+    def closed(self, uri: str) -> None:
+        """A document is gone: nobody waits for it."""
+        self._unsaved = {place for place in self._unsaved if place[0] != uri}
 
     def model_ready(self) -> None:
         """Whoever went without gets results now."""

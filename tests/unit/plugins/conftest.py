@@ -33,8 +33,12 @@ class FakeEditor:
         """The workspace's files."""
         self.walks = 0
         self.cache: Path | None = None
+        self.saved = True
         self.choice = 0
         """Which of the options the user takes."""
+
+    def is_saved(self, snapshot: Snapshot) -> bool:
+        return self.saved
 
     def documents(self) -> Sequence[Snapshot]:
         return self.known

@@ -294,15 +294,15 @@ async def test_other_weights_of_the_same_name_are_asked_anew(
 
 
 @pytest.mark.parametrize("when", ["save", "demand"])
-async def test_when(started: Any, tmp_path: Path, when: Any) -> None:
-    path = tmp_path / "a.md"
-    path.write_text("Fine words are here.\n")
+async def test_when(started: Any, when: Any) -> None:
     rule = Rule(name="tone", when=when, labels={"hostile": "warning"})
     plugin = await started(Rules, engine(), rule=(rule,))
-    document = snapshot("A stupid plan here.\n", uri=path.as_uri())
-    assert await found(plugin, document) == [] and asked(plugin) == []
+    plugin.editor.saved = False
+    document = snapshot("A stupid plan here.\n")
+    first = await found(plugin, document)
+    assert [item.reason for item in first] == ["not-saved"] * (when == "save") and asked(plugin) == []
     if when == "save":
-        path.write_text(document.text)
+        plugin.editor.saved = True
     else:
         assert await plugin.run(document, None, rule="tone") == "tone: 1 findings."
         assert plugin.editor.refreshed == ["diagnostics"]

@@ -27,6 +27,8 @@ def register(session: Session) -> None:
     @session.server.feature(types.TEXT_DOCUMENT_DID_SAVE, types.SaveOptions(include_text=False))
     def did_save(params: types.DidSaveTextDocumentParams) -> None:
         uri = params.text_document.uri
+        session.documents.save(uri)
+        session.refresher.saved(uri)
         if uri.endswith(("/inkling.toml", "/pyproject.toml")):  # for clients that watch no files
             session.protocol.in_background(session.reload_settings(), "reload-settings")
 
@@ -56,3 +58,4 @@ def closed(session: Session, uri: str) -> None:
         session.ghosts.stop(uri)
         session.diagnoser.closed(uri)
         session.reasons.forget(uri)
+        session.refresher.closed(uri)
