@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from inkling.api import (
     CodeLens,
@@ -24,17 +24,21 @@ from inkling.api import (
     command,
     diagnostics,
 )
-from inkling_plugins.chat.conversations import SPEAKS, Conversation, Message, conversations, kind_of
+from inkling_plugins.chat.conversations import SPEAKS, Conversation, Message, can_hold, conversations, kind_of
 from inkling_plugins.chat.nodes import NotReadableError
 
 _LARGE = 2_000
 """Characters from which a document is parsed off the event loop."""
-_REMEMBERED = 256
+_REMEMBERED = 100_000
+"""Messages whose tokens are remembered, in all conversations together."""
+
+
+Found = tuple[list[Conversation], Nothing | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """A conversation through the template: the tokens of each message, and of all the text."""
+    """What the template made of a conversation, its text left away; the tokens of each message, and of all the text."""
 
     rendered: Rendered
     tokens: tuple[int, ...] = ()
@@ -67,7 +71,9 @@ class ChatTemplate(Plugin):
 
     async def start(self) -> None:
         """Begin with nothing remembered."""
-        self._known: OrderedDict[tuple[str, str], Counted] = OrderedDict()
+        self._known: OrderedDict[tuple[str, bytes], Counted] = OrderedDict()
+        self._messages_known = 0
+        self._read: WeakKeyDictionary[Snapshot, tuple[int, asyncio.Future[Found]]] = WeakKeyDictionary()
 
     @code_lenses
     async def lenses(self, snapshot: Snapshot) -> AsyncIterator[CodeLens | Nothing]:
@@ -160,7 +166,7 @@ class ChatTemplate(Plugin):
         await self.editor.show_text("Chat template preview", rendered.text, "plaintext")
         return f"{count:,} tokens of {model}, ready for its answer."
 
-    async def _conversations(self, snapshot: Snapshot, told: bool = False) -> tuple[list[Conversation], Nothing | None]:
+    async def _conversations(self, snapshot: Snapshot, told: bool = False) -> Found:
         settings = self.settings
         if not settings.enabled and not told:
             return [], Nothing("disabled", "[chat_template] enabled = false.")
@@ -170,32 +176,35 @@ class ChatTemplate(Plugin):
             size = f"{len(snapshot):,} characters; chat_template.max_characters is {settings.max_characters:,}."
             return [], Nothing("too-large", size)
         most = settings.max_conversations
-        try:
-            if len(snapshot) < _LARGE:
-                found = conversations(snapshot, most)
-            else:
-                found = await asyncio.to_thread(conversations, snapshot, most)
-        except NotReadableError as error:
-            line = snapshot.position(error.offset).line + 1
-            return [], Nothing("not-readable", f"The document cannot be read: {error} (line {line}).")
-        if len(found) > most:
-            return found[:most], Nothing("too-many", f"Only the first {most:,} conversations are looked at.")
-        return found, None
+        if len(snapshot) < _LARGE and kind_of(snapshot) != "yaml":  # whose aliases may stand for far more
+            return _find(snapshot, most)
+        known, reading = self._read.get(snapshot, (0, None))
+        if reading is None or known != most or reading.cancelled():
+            reading = asyncio.ensure_future(asyncio.to_thread(_find, snapshot, most))
+            self._read[snapshot] = most, reading
+        return await asyncio.shield(reading)  # the lens and the problems wait for one reading of the document
 
     async def _counted(self, talk: Conversation) -> Counted:
         """Rendered once for the lens and the problems, and not again while its text stays the same."""
         model = self.settings.model
         values = [message.value for message in talk.messages]
-        key = (model, json.dumps([values, talk.tools], default=str))
+        key = (model, talk.digest)
         counted = self._known.get(key)
         if counted is None:
             rendered = await self.engine.render_chat(values, model=model, tools=list(talk.tools))
-            counted = self._known[key] = await self._count(rendered, len(values))
-            while len(self._known) > _REMEMBERED:
-                self._known.popitem(last=False)
+            counted = await self._count(rendered, len(values))
+            self._keep(key, counted)
         else:
             self._known.move_to_end(key)
         return counted
+
+    def _keep(self, key: tuple[str, bytes], counted: Counted) -> None:
+        if key not in self._known:  # else the lens and the problems asked at the same time
+            self._messages_known += 1 + len(counted.tokens)
+            self._known[key] = counted
+        while self._messages_known > _REMEMBERED:
+            _, oldest = self._known.popitem(last=False)
+            self._messages_known -= 1 + len(oldest.tokens)
 
     async def _count(self, rendered: Rendered, messages: int) -> Counted:
         """Every token belongs to the message in whose part of the text it begins; what follows the last, to that."""
@@ -206,7 +215,21 @@ class ChatTemplate(Plugin):
         tokens = [0] * messages
         for span in spans:
             tokens[min(bisect_right(rendered.ends, span.start), messages - 1)] += 1
-        return Counted(rendered, tuple(tokens), len(spans))
+        return Counted(replace(rendered, text="", ends=()), tuple(tokens), len(spans))
+
+
+def _find(snapshot: Snapshot, most: int) -> Found:
+    """The conversations of a document, at most so many; and why not all of them."""
+    if not can_hold(snapshot):
+        return [], None
+    try:
+        found = conversations(snapshot, most)
+    except NotReadableError as error:
+        line = snapshot.position(error.offset).line + 1
+        return [], Nothing("not-readable", f"The document cannot be read: {error} (line {line}).")
+    if len(found) > most:
+        return found[:most], Nothing("too-many", f"Only the first {most:,} conversations are looked at.")
+    return found, None
 
 
 def _messages(talk: Conversation) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -48,13 +50,20 @@ class Conversation:
     messages: tuple[Message, ...]
     start: int
     end: int
-    tools: tuple[Mapping[str, Any], ...] = ()
+    tools: tuple[Mapping[str, Any], ...]
+    digest: bytes
+    """A hash of the messages' values and the tools."""
 
 
 def kind_of(snapshot: Snapshot) -> str:
     """`json`, `jsonl`, `yaml`, `toml`, `prompt`, or empty for what holds no conversations."""
     suffix = uri_path(snapshot.uri).rpartition(".")[2].lower()
     return _SUFFIXES.get(suffix) or _LANGUAGES.get(snapshot.language, "")
+
+
+def can_hold(snapshot: Snapshot) -> bool:
+    """Whether the word `role` is in the document at all; where not, as in most data, reading it would be in vain."""
+    return kind_of(snapshot) == "prompt" or "role" in snapshot.text or "\\u" in snapshot.text
 
 
 def conversations(snapshot: Snapshot, most: int) -> list[Conversation]:
@@ -89,7 +98,9 @@ def _conversation(array: Node, tools: Any) -> Iterator[Conversation]:
     if 2 * sum(isinstance(value.get("role"), str) and _speaks(value) for value in values) < len(values):
         return
     given = tuple(tool for tool in tools if isinstance(tool, Mapping)) if isinstance(tools, list) else ()
-    yield Conversation(tuple(map(_message, array.items)), array.start, array.end, given)
+    written = json.dumps([values, given], default=str)
+    digest = hashlib.blake2b(written.encode(), digest_size=16).digest()
+    yield Conversation(tuple(map(_message, array.items)), array.start, array.end, given, digest)
 
 
 def _speaks(value: Mapping[str, Any]) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 from inkling_plugins.chat.nodes import DEEPEST, Node, NotReadableError
 
 _SPACE = re.compile(r"(?:[ \t\r\n\ufeff]+|//[^\r\n]*|/\*.*?\*/)*", re.DOTALL)
-_STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_DECODER = json.JSONDecoder(strict=False)
 _WORDS = {"true": True, "false": False, "null": None}
 _WORD = re.compile(r"true|false|null|(-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)")
 
@@ -66,13 +66,11 @@ def _number(text: str) -> int | float:
 
 
 def _string(text: str, at: int) -> tuple[str, int]:
-    match = _STRING.match(text, at)
     try:
-        if match is not None:
-            return str(json.loads(match[0], strict=False)), match.end()
+        written, end = _DECODER.raw_decode(text, at)
     except ValueError:
-        pass
-    raise NotReadableError("a string does not end or has a wrong escape", at)
+        raise NotReadableError("a string does not end or has a wrong escape", at) from None
+    return str(written), end
 
 
 def _array(text: str, start: int, depth: int) -> tuple[Node, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -44,7 +45,7 @@ def read_toml(text: str) -> Iterator[tuple[Node, Mapping[str, Any]]]:
         if len(places) == len(array):
             items = []
             for value, (start, end) in zip(array, places, strict=True):
-                stop = min(later for later in starts if later > start) if name in headers else end
+                stop = starts[bisect_right(starts, start)] if name in headers else end
                 items.append(Node(value, start, start + len(text[start:stop].rstrip())))
             yield Node(array, items[0].start, items[-1].end, items=tuple(items)), owner
 

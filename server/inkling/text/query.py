@@ -1,7 +1,7 @@
 """A tree-sitter query of the user's own on a snapshot.
 
 A query may come with a folder that someone else wrote, and its regular expressions run on the event loop: `^(a+)+$` on
-26 letters would hold the whole server for seconds. So the binding's `#match?`, which knows no time limit, is never used:
+26 letters would hold the whole server for seconds. So the binding's `#match?`, which knows no time limit, is not used:
 the predicate is written under another name and answered here, with a time limit for the query as a whole.
 """
 
@@ -11,7 +11,7 @@ import re
 from collections import OrderedDict
 from functools import lru_cache
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from inkling.errors import InklingError
 from inkling.text.grammar import parse, query_of
@@ -30,6 +30,7 @@ REST_S = 60.0
 _REMEMBERED = 256
 _PREDICATE = re.compile(r'"(?:[^"\\]|\\.)*"|;[^\n]*|#(?P<name>(?:any-)?(?:not-)?match\?)', re.DOTALL)
 _OWN = "inkling-"
+Kind = Literal["capture", "string"]
 
 _resting: OrderedDict[tuple[str, str], float] = OrderedDict()
 
@@ -65,7 +66,7 @@ class _Expressions:
         self.late = False
 
     def __call__(
-        self, predicate: str, args: list[tuple[str, str]], pattern_index: int, captures: dict[str, list[Node]]
+        self, predicate: str, args: list[tuple[str, Kind]], pattern_index: int, captures: dict[str, list[Node]]
     ) -> bool:
         """As the binding calls it; errors must not leave here, as it would answer them with a `SystemError`."""
         if not predicate.startswith(_OWN):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -146,6 +148,31 @@ def test_yaml_runs_nothing_and_ends() -> None:
     assert find("a: &a\n- role: user\n  content: x\n  self: *a\n", "a.yaml")
 
 
+NAMES = "abcdefghijklm"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: &a [x]\n" + "\n".join(f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]" for a, b in pairwise(NAMES)) + "\n",
+        f"a: &a {'x' * 50_000}\nb: [{', '.join(['*a'] * 50)}]\n",
+        "".join(f"a{number}: &a {'x' * 5_000}\nb: [{', '.join(['*a'] * 50)}]\n---\n" for number in range(9)),
+        f"? &a {'x' * 50_000}\n: &b {{{', '.join(f'? *a : {number}' for number in range(50))}}}\n",
+    ],
+    ids=["lists", "a string", "documents", "keys"],
+)
+def test_aliases_that_stand_for_far_more_than_is_written(text: str) -> None:
+    with pytest.raises(NotReadableError, match="aliases stand for"):
+        find(text + "messages:\n- role: user\n  content: x\n", "a.yaml")
+
+
+def test_many_tables_each_up_to_the_next() -> None:
+    text = "".join(f'[[m]]\nrole = "user"\ncontent = "{number}"\n' for number in range(500))
+    (talk,) = find(text, "a.toml")
+    for number, message in enumerate(talk.messages):
+        assert text[message.start : message.end] == f'[[m]]\nrole = "user"\ncontent = "{number}"'
+
+
 def test_lines_of_json_each_by_itself() -> None:
     line = JSON.replace("\n", "")
     found = find(f"{line}\n\nbroken\n{line}\n", "a.jsonl")
@@ -186,6 +213,36 @@ async def test_a_conversation_is_rendered_once_until_it_changes(started: Any) ->
     assert len(engine.calls_to("render_chat")) == 1
     await everything(plugin.lenses(document(JSON.replace("brief", "long"))))
     assert len(engine.calls_to("render_chat")) == 2
+
+
+async def test_a_document_is_read_once_for_all_that_is_shown(started: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    readings: list[int] = []
+
+    def counted(snapshot: Snapshot, most: int) -> list[Conversation]:
+        readings.append(snapshot.revision)
+        return conversations(snapshot, most)
+
+    monkeypatch.setattr("inkling_plugins.chat_template.conversations", counted)
+    plugin, large = await started(ChatTemplate), document(JSON + " " * 5_000)
+    given_up = asyncio.ensure_future(everything(plugin.lenses(large)))
+    await asyncio.sleep(0)
+    given_up.cancel()
+    lenses, problems = await asyncio.gather(everything(plugin.lenses(large)), everything(plugin.problems(large)))
+    assert len(lenses) == 4 and problems == [] and readings == [large.revision]
+    data = document(json.dumps({"package": ["x"] * 1_000}))
+    assert await everything(plugin.lenses(data)) == [] and data.revision not in readings, "nothing in it has a role"
+
+
+async def test_what_is_remembered_is_bounded(started: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("inkling_plugins.chat_template._REMEMBERED", 10)
+    engine = FakeEngine()
+    plugin = await started(ChatTemplate, engine)
+    for words in ("one", "two", "three", "one"):
+        assert await everything(plugin.problems(document(JSON.replace("brief", words)))) == []
+    assert len(engine.calls_to("render_chat")) == 4, "three messages and one more each: two are kept"
+    await everything(plugin.problems(document(JSON.replace("brief", "three"))))
+    assert len(engine.calls_to("render_chat")) == 4
+    assert not any(counted.rendered.text for counted in plugin._known.values()), "texts are not kept"
 
 
 def refusing(at: int | None, words: str = "Roles must alternate.") -> FakeEngine:
@@ -239,7 +296,7 @@ async def test_preview_shows_the_conversation_at_the_cursor(started: Any) -> Non
     [
         ({"enabled": False}, JSON, "a.json", "disabled"),
         ({"max_characters": 10}, JSON, "a.json", "too-large"),
-        ({}, "{", "a.json", "not-readable"),
+        ({}, '{"role"', "a.json", "not-readable"),
         (
             {"max_conversations": 1},
             "\n".join([JSON.replace("\n", "")] * 2),
@@ -261,4 +318,4 @@ async def test_preview_of_nothing(started: Any) -> None:
         with pytest.raises(InklingError, match="no list of messages"):
             await plugin.preview(snapshot, None)
     with pytest.raises(InklingError, match="cannot be read"):
-        await plugin.preview(document("{"), None)
+        await plugin.preview(document('{"role"'), None)
