@@ -42,7 +42,7 @@ CASES: dict[str, tuple[str, list[tuple[int, list[dict[str, Any]]]], str, str]] =
 
 
 @pytest.mark.parametrize("name", CASES)
-async def test_mirror(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_mirror(name: str, capfd: pytest.CaptureFixture[str]) -> None:
     text, edits, expected, complaint = CASES[name]
     async with session_with("words=Words") as (editor, session):
         await editor.initialize()
@@ -54,7 +54,7 @@ async def test_mirror(name: str, capsys: pytest.CaptureFixture[str]) -> None:
         snapshot = session.documents.snapshot(URI)
         assert snapshot is not None and snapshot.text == expected
         assert editor.messages == []
-    logged = capsys.readouterr().err
+    logged = capfd.readouterr().err
     assert (f"reason={complaint}" in logged) if complaint else ("warning" not in logged)
 
 
@@ -84,14 +84,14 @@ async def malformed(editor: Editor) -> None:
         (malformed, "word some", "notification-refused"),
     ],
 )
-async def test_8_recovered_from(fault: Any, expected: str, logged: str, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_8_recovered_from(fault: Any, expected: str, logged: str, capfd: pytest.CaptureFixture[str]) -> None:
     async with session_with("words=Words") as (editor, _):
         await editor.initialize()
         editor.open(URI, "some words")
         await fault(editor)
         assert (await editor.ask("textDocument/hover", editor.at(URI)))["contents"]["value"] == expected
         assert editor.messages == []
-    assert logged in capsys.readouterr().err
+    assert logged in capfd.readouterr().err
 
 
 async def test_9_an_edit_that_cannot_be_read_asks_for_a_reopen() -> None:
