@@ -166,6 +166,22 @@ def test_what_may_run_is_not_for_an_untrusted_workspace(kind: str, trusted: bool
     assert [problem.reason for problem in problems] == ([] if taken else ["restricted"])
 
 
+@pytest.mark.parametrize("path", ["/dev/zero", "../up", "a/../../up", "~/x", "C:x", "C:\\x", "\\\\host\\x", "..\\up"])
+def test_a_file_that_is_read_lies_below_an_untrusted_workspace(path: str) -> None:
+    @dataclass(frozen=True)
+    class Reads:
+        known: str = field(default="", metadata={"scope": "path"})
+
+    def taken(value: str, kind: str, trusted: bool) -> bool:
+        settings, problems = load([source(kind, {"t": {"known": value}}, trusted)]).build("t", Reads)
+        assert [problem.reason for problem in problems] == ([] if settings.known == value else ["restricted"])
+        return bool(settings.known == value)
+
+    assert not taken(path, "workspace", False)
+    assert taken(path, "workspace", True) and taken(path, "user", False)
+    assert taken("ci/known.json", "workspace", False) and taken("..known", "workspace", False)
+
+
 @pytest.mark.parametrize(
     ("model", "taken"),
     [

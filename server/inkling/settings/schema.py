@@ -62,6 +62,8 @@ def markdown_table(plugins: Mapping[str, type]) -> str:
                 meaning.append("*Not from a workspace.*")
             elif field.metadata.get("scope") == "machine" or name in MACHINE_TABLES:
                 meaning.append("*Not from an untrusted workspace.*")
+            elif field.metadata.get("scope") == "path":
+                meaning.append("*An untrusted workspace names one below its own folder.*")
             cells = [f"`{key}`", describe(annotation), _show_default(field), " ".join(filter(None, meaning))]
             rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(rows) + "\n"

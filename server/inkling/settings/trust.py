@@ -8,6 +8,7 @@ so by its metadata:
 * `scope: machine`: plugins, the engine's options. From the user's own file, the client, or a trusted workspace.
 * `scope: model`: a model id. An untrusted workspace may name a starter model, a hub model that is already in the
   user's cache, or one that the user's own settings allow (`server.models`); not a folder, and nothing to fetch.
+* `scope: path`: a file that is read. An untrusted workspace names one below its own folder.
 * `scope: hiding`: globs of files to hide. An untrusted workspace may add some; its `!glob`, which shows again what the
   user's own settings hide, is left out.
 
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Callable, Sequence
+from pathlib import PureWindowsPath
 from typing import Any
 
 from inkling.settings.build import Gate
@@ -45,6 +47,10 @@ def workspace_gate(allowed_models: Sequence[str], is_installed: Callable[[str], 
         if scope == "hiding":
             shows = isinstance(value, str) and value.startswith("!")
             return "it shows files that other settings hide, so set it in your own settings." if shows else ""
+        if scope == "path":
+            if isinstance(value, str) and _leads_out(value):
+                return "it leads out of the workspace, so set it in your own settings or trust this workspace."
+            return ""
         names = value if isinstance(value, list | tuple) else [value]
         for name in names:
             if not isinstance(name, str) or not name or name.startswith("starter:"):
@@ -57,3 +63,9 @@ def workspace_gate(allowed_models: Sequence[str], is_installed: Callable[[str], 
         return ""
 
     return gate
+
+
+def _leads_out(path: str) -> bool:
+    """Whether a path is not one below the folder that it is taken from; links are the reader's to follow."""
+    windows = PureWindowsPath(path)
+    return bool(windows.drive or windows.root) or ".." in windows.parts or path.startswith(("/", "~"))
