@@ -96,6 +96,9 @@ class Classify(Plugin):
         if not settings.languages.get(snapshot.language, settings.languages.get("*", True)):
             yield Nothing("language-off", "This language is off in [classify] languages.")
             return
+        open_now = {document.uri for document in self.editor.documents()} | {snapshot.uri}
+        self._linter.keep(open_now)
+        self._news.keep(open_now)
         result = await self._linter.check(snapshot, _rule(settings), PATIENCE_S, settings.max_sentences)
         for reason in result.reasons:
             if reason.reason == "too-large":

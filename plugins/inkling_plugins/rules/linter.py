@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -13,7 +13,7 @@ from inkling_plugins.ignores import Ignores
 from inkling_plugins.rules.judge import Finding, Mark, marks, placed
 from inkling_plugins.rules.reader import Owner, Reader
 from inkling_plugins.rules.rule import Rule
-from inkling_plugins.rules.store import KEPT_LABELS, Store
+from inkling_plugins.rules.store import Store
 from inkling_plugins.rules.units import Part, parts_of, places_in
 
 T = TypeVar("T")
@@ -60,13 +60,13 @@ class Linter:
         """The user looks here: what is near is read first."""
         self._near[uri] = position
 
-    def forget(self, uri: str) -> None:
-        """The document is gone."""
-        self._near.pop(uri, None)
-        self.reader.forget_document(uri)
-        for owner in [owner for owner in self._memos if owner[0] == uri]:
+    def keep(self, uris: Collection[str]) -> None:
+        """Forget all documents but these. What somebody waits for is read all the same, and then forgotten too."""
+        for uri in [uri for uri in self._near if uri not in uris]:
+            del self._near[uri]
+        for owner in [owner for owner in self._memos if owner[0] not in uris]:
             del self._memos[owner]
-        self.demanded = {owner for owner in self.demanded if owner[0] != uri}
+        self.demanded -= {owner for owner in self.demanded if owner[0] not in uris}
 
     async def places(self, snapshot: Snapshot, rule: Rule) -> list[Range]:
         """Where the rule's texts are. Raises InklingError `bad-query`."""
@@ -181,8 +181,7 @@ class Linter:
     def _labels_read(self, memo: Memo) -> tuple[str, ...]:
         part = next((parts[0] for parts, _ in memo.values() if parts), None)
         reading = self._store.get(part.key) if part is not None else None
-        labels = tuple(item.label for item in reading or () if isinstance(item, Label))
-        return labels if len(labels) < KEPT_LABELS else ()  # of more, not all are kept
+        return tuple(item.label for item in reading or () if isinstance(item, Label))
 
 
 async def _off_loop(snapshot: Snapshot, work: Callable[[], T]) -> T:

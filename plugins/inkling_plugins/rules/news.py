@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 
 _AFTER_S, _AFTER_MOST_S = 0.5, 5.0
 _GROWTH = 1.5
@@ -13,6 +14,11 @@ class News:
 
     def __init__(self) -> None:
         self._told: dict[str, tuple[float, float]] = {}
+
+    def keep(self, uris: Collection[str]) -> None:
+        """Forget all documents but these."""
+        for uri in [uri for uri in self._told if uri not in uris]:
+            del self._told[uri]
 
     def due(self, uri: str, done: bool) -> bool:
         """Whether to show the document now; `done`: there will be no more news."""

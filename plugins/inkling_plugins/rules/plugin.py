@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,7 +35,7 @@ from inkling.api import (
     semantic_tokens,
     uri_path,
 )
-from inkling_plugins.rules import present
+from inkling_plugins.rules import present, similar
 from inkling_plugins.rules.baseline import Baseline, fingerprint, load
 from inkling_plugins.rules.feedback import note
 from inkling_plugins.rules.fixes import is_key, redactions
@@ -44,7 +46,7 @@ from inkling_plugins.rules.news import News
 from inkling_plugins.rules.reader import Owner
 from inkling_plugins.rules.rule import READS, Rule
 from inkling_plugins.rules.runs import run
-from inkling_plugins.rules.similar import Vectors, similar
+from inkling_plugins.rules.similar import Similar, Twins
 from inkling_plugins.rules.store import Store, readings_folder
 from inkling_plugins.rules.why import explain
 
@@ -70,7 +72,7 @@ class Rules(Plugin):
         """Carry out rules at all."""
         rule: tuple[Rule, ...] = field(default=(), metadata={"top_level": True, "merge": "name"})
         """Any task of any model on any text at any surface: see docs/rules.md for its keys."""
-        baseline: str = ""
+        baseline: str = field(default="", metadata={"scope": "path"})
         """A file of findings that are known and not shown, as `inkling check --write-baseline` makes it."""
         patience: float = field(default=1.0, metadata={"min": 0.0, "max": 60.0})
         """Seconds from a model's first answer on that findings wait for all of a document; then they come in pieces."""
@@ -88,9 +90,9 @@ class Rules(Plugin):
         self._linter = Linter(
             lambda: self.engine, Store(readings_folder(self.editor) if self.settings.remember else None), self._heard
         )
-        self._vectors: Vectors = Vectors()
+        self._similar = Similar()
         self._news = News()
-        self._baseline: tuple[tuple[Path, float] | None, Baseline] = (None, Baseline({}))
+        self._baseline: tuple[tuple[Path, int] | None, Baseline] = (None, Baseline({}))
 
     async def stop(self) -> None:
         """Write what is fresh."""
@@ -101,16 +103,26 @@ class Rules(Plugin):
     @diagnostics
     async def check(self, snapshot: Snapshot) -> AsyncIterator[Diagnostic | Nothing]:
         """Findings as squiggles, but for those of the baseline."""
-        for rule in self._rules("diagnostics"):
-            if rule.task == "feature-extraction":
-                async for item in similar(self.engine, self._vectors, rule, snapshot, self.settings.max_texts):
-                    yield item
-                continue
+        open_now = {document.uri for document in self.editor.documents()} | {snapshot.uri}
+        self._linter.keep(open_now)
+        self._news.keep(open_now)
+        rules = self._rules("diagnostics")
+        known: Counter[str] = Counter()
+        try:
+            known = await self._known(snapshot) if rules else known
+        except InklingError as error:
+            yield Nothing(error.reason, f"{error.message} {error.hint}")
+        for rule in rules:
             result = await self._result(snapshot, rule)
             for reason in result.reasons:
                 yield reason
-            findings = await self._fresh(snapshot, result.findings)
-            for diagnostic in present.diagnostics(snapshot, rule, findings, self.settings.show_all):
+            findings = list(_fresh(result.findings, known))
+            show_all = self.settings.show_all
+            if isinstance(result, Twins):
+                shown = similar.diagnostics(snapshot, result, findings, show_all)
+            else:
+                shown = present.diagnostics(snapshot, rule, findings, show_all)
+            for diagnostic in shown:
                 yield diagnostic
 
     @hover
@@ -303,7 +315,12 @@ class Rules(Plugin):
             ask = (snapshot.uri, rule.name) in self._linter.demanded
         elif rule.when == "save":
             ask = self.editor.is_saved(snapshot)
-        result = await self._linter.check(snapshot, rule, self.settings.patience, self.settings.max_texts, ask=ask)
+        most = self.settings.max_texts
+        result: Result
+        if rule.task == "feature-extraction":
+            result = await self._similar.check(self.engine, rule, snapshot, most, ask=ask)
+        else:
+            result = await self._linter.check(snapshot, rule, self.settings.patience, most, ask=ask)
         if rule.when == "save" and not ask:
             result.reasons.append(Nothing("not-saved", f"{rule.name}: what is new is read when the file is saved."))
         return result
@@ -326,32 +343,22 @@ class Rules(Plugin):
                 return finding
         raise InklingError("no-finding", f"{rule} finds nothing here any more.", "Run this on one of its findings.")
 
-    async def _fresh(self, snapshot: Snapshot, findings: list[Finding]) -> list[Finding]:
-        """The findings that the baseline does not have."""
-        folders = self.editor.workspace_folders()
-        if not self.settings.baseline or not findings or not folders:
-            return findings
-        path = folders[0] / self.settings.baseline
-        baseline = await asyncio.to_thread(self._load_baseline, path)
-        name = relative(snapshot.uri, path.parent)
-        known = baseline.of(name)
-        fresh = []
-        for finding in findings:
-            print_ = fingerprint(finding)
-            if known[print_] > 0:
-                known[print_] -= 1
-            else:
-                fresh.append(finding)
-        return fresh
+    async def _known(self, snapshot: Snapshot) -> Counter[str]:
+        """What the baseline has of the document. Raises InklingError `bad-baseline`."""
+        folders, name = self.editor.workspace_folders(), self.settings.baseline
+        if not name or not folders:
+            return Counter()
+        path = folders[0] / name
+        inside = None if Path(name).is_absolute() else folders[0]
+        return (await asyncio.to_thread(self._load_baseline, path, inside)).of(relative(snapshot.uri, path.parent))
 
-    def _load_baseline(self, path: Path) -> Baseline:
-        try:
-            mark = (path, path.stat().st_mtime)
-        except OSError:
-            return Baseline({})
-        if self._baseline[0] != mark:
-            self._baseline = (mark, load(path))
-        return self._baseline[1]
+    def _load_baseline(self, path: Path, inside: Path | None) -> Baseline:
+        with contextlib.suppress(OSError):
+            if self._baseline[0] == (path, path.stat().st_mtime_ns):
+                return self._baseline[1]
+        changed, baseline = load(path, inside)
+        self._baseline = ((path, changed), baseline)
+        return baseline
 
     def _heard(self, owner: Owner, done: bool) -> None:
         """More is known: have it shown."""
@@ -359,6 +366,15 @@ class Rules(Plugin):
         rule = next((rule for rule in self._all() if rule.name == name), None)
         if rule is not None and rule.surface in _SURFACES and self._news.due(uri, done):
             self.editor.refresh(_SURFACES[rule.surface])
+
+
+def _fresh(findings: Iterable[Finding], known: Counter[str]) -> Iterator[Finding]:
+    """The findings that are not known, each as often as it may occur."""
+    left = known.copy()
+    for finding in findings:
+        left[fingerprint(finding)] -= 1
+        if left[fingerprint(finding)] < 0:
+            yield finding
 
 
 def relative(uri: str, folder: Path) -> str:

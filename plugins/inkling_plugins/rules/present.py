@@ -57,7 +57,7 @@ def diagnostics(
     for finding in shown:
         yield diagnostic(snapshot, finding)
     if len(findings) > len(shown):
-        yield _flood(snapshot, rule, findings, {(finding.start, finding.mark.label) for finding in shown})
+        yield flood(snapshot, rule, findings, {(finding.start, finding.mark.label) for finding in shown})
 
 
 def diagnostic(snapshot: Snapshot, finding: Finding) -> Diagnostic:
@@ -82,7 +82,8 @@ def diagnostic(snapshot: Snapshot, finding: Finding) -> Diagnostic:
     )
 
 
-def _flood(snapshot: Snapshot, rule: Rule, findings: Sequence[Finding], shown: set[tuple[int, str]]) -> Diagnostic:
+def flood(snapshot: Snapshot, rule: Rule, findings: Sequence[Finding], shown: set[tuple[int, str]]) -> Diagnostic:
+    """One line that counts the findings besides those shown, given by their start and label."""
     hidden = [finding for finding in findings if (finding.start, finding.mark.label) not in shown]
     counts = Counter(finding.mark.label for finding in hidden).most_common(4)
     labels = ", ".join(f"{count:,} × {label}" for label, count in counts)

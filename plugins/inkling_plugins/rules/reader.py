@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from inkling.api import Engine, InklingError, Label, Priority
 from inkling_plugins.rules.judge import Reading
 from inkling_plugins.rules.rule import Rule
-from inkling_plugins.rules.store import KEPT_LABELS, Store
+from inkling_plugins.rules.store import Store
 
 FIRST = 16
 BATCH = 64
@@ -101,11 +101,6 @@ class Reader:
         if wish is not None:
             wish.changed.set()  # whoever waits for it looks up
 
-    def forget_document(self, uri: str) -> None:
-        """The document is gone."""
-        for owner in [owner for owner in self._wishes if owner[0] == uri]:
-            self.forget(owner)
-
     async def stop(self) -> None:
         """End all reading."""
         for owner in list(self._wishes):
@@ -130,10 +125,15 @@ class Reader:
                 return
             try:
                 answers = await ask(self._engine(), rule, list(batch.values()), urgent)
+                answered = dict(zip(batch, answers, strict=True))
             except InklingError as error:
                 self._fail(rule.job, error)
                 return
-            for key, reading in zip(batch, answers, strict=True):
+            except Exception as error:  # whoever waits must hear of it, whatever it is; its words may hold text
+                words = f"{rule.model_id} gave no answer that can be read ({type(error).__name__})."
+                self._fail(rule.job, InklingError("bad-answer", words, "Try another model, or restart the engine."))
+                return
+            for key, reading in answered.items():
                 self._store.put(key, reading)
             self._tell(rule.job)
             if self._flushing is None or self._flushing.done():
@@ -198,4 +198,4 @@ async def ask(engine: Engine, rule: Rule, texts: Sequence[str], priority: Priori
         )
     else:
         labels = await engine.classify(texts, model=model, priority=priority)
-    return [tuple(found[:KEPT_LABELS]) for found in labels]
+    return [tuple(found) for found in labels]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -114,6 +115,8 @@ class Rule:
 
     def complaints(self) -> Iterator[tuple[str, str]]:
         """(key, what is wrong with it) beyond types."""
+        if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", self.name):
+            yield "name", "has letters, digits, - and _ alone, up to 64: it is a part of settings and of comments."
         try:
             self.reads  # noqa: B018 - parsed for its complaint
         except ValueError as error:

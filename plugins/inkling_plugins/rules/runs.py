@@ -44,6 +44,12 @@ async def run(engine: Engine, editor: Editor, rule: Rule, snapshot: Snapshot, ra
         return await _answer(engine, editor, rule, snapshot, place, text)
     if rule.task == "text-generation":
         return await _generate(engine, editor, rule, snapshot, place, text)
+    if rule.task not in ("summarization", "translation"):
+        raise InklingError(
+            "not-run",
+            f"{rule.name}: {rule.task} finds texts that resemble each other, which shows in the document itself.",
+            'Set its `when` to "demand" to have it look only when it is run.',
+        )
     async with editor.progress(rule.title or rule.name):
         if rule.task == "summarization":
             made = (await engine.summarize(text, model=rule.model_id, max_tokens=rule.max_tokens)).text

@@ -6,6 +6,7 @@ The file holds hashes, labels, scores and offsets; no text. It is made anew when
 from __future__ import annotations
 
 import json
+import sys
 import threading
 import time
 from collections import OrderedDict
@@ -22,9 +23,10 @@ if TYPE_CHECKING:
 IN_MEMORY = 100_000
 ON_DISK = 400_000
 """Readings kept; the least recently used are forgotten."""
-KEPT_LABELS = 8
-"""Labels kept of one reading."""
-_VERSION = 1
+_LABELS = 8
+"""Labels and spans that a reading has as a rule; where models say more of each text, fewer texts are in memory."""
+_VERSION = 2
+"""2: every label is kept, and keys tell the weights."""
 _AT_ONCE = 500
 _OVERFLOW = 10_000
 """Readings written before the file is looked at for its size."""
@@ -35,6 +37,7 @@ class Store:
 
     def __init__(self, folder: Path | None = None, *, in_memory: int = IN_MEMORY, on_disk: int = ON_DISK) -> None:
         self._memory: OrderedDict[bytes, Reading] = OrderedDict()
+        self._held = 0
         self._most, self._most_on_disk = in_memory, on_disk
         self._path = None if folder is None else folder / "readings.sqlite"
         self._lock = threading.Lock()
@@ -60,10 +63,12 @@ class Store:
             self._fresh[key] = reading
 
     def _remember(self, key: bytes, reading: Reading) -> None:
+        self._held += len(reading) - len(self._memory.get(key, ()))
         self._memory[key] = reading
         self._memory.move_to_end(key)
-        while len(self._memory) > self._most:
-            self._memory.popitem(last=False)
+        while len(self._memory) > self._most or (self._held > self._most * _LABELS and len(self._memory) > 1):
+            _, oldest = self._memory.popitem(last=False)
+            self._held -= len(oldest)
 
     @property
     def has_fresh(self) -> bool:
@@ -194,4 +199,7 @@ def _encoded(reading: Reading) -> str:
 
 
 def _decoded(text: str) -> Reading:
-    return tuple(Label(*item) if len(item) == 2 else Entity(*item) for item in json.loads(text))
+    return tuple(
+        Label(sys.intern(item[0]), item[1]) if len(item) == 2 else Entity(sys.intern(item[0]), *item[1:])
+        for item in json.loads(text)
+    )

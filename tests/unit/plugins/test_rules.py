@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import random
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -24,8 +26,10 @@ from inkling.api import (
     Snapshot,
 )
 from inkling.engine.fake import FakeEngine
+from inkling_plugins.rules import baseline, similar
 from inkling_plugins.rules.plugin import Rules
 from inkling_plugins.rules.rule import Rule
+from inkling_plugins.rules.store import Store
 
 SCORES = {"stupid": ("hostile", 0.9, "kind", 0.1), "lovely": ("kind", 0.8, "hostile", 0.2)}
 TONE = Rule(name="tone", labels={"hostile": "warning"})
@@ -120,10 +124,12 @@ async def test_on(started: Any, on: list[str], text: str, language: str, expecte
         ({"task": "text-generation", "surface": "command"}, "prompt", "is needed"),
         ({"task": "question-answering", "surface": "command", "model": "m"}, "question", "is needed"),
         ({"href": "javascript:alert(1)"}, "href", "no address"),
+        ({"name": "no.todo"}, "name", "letters, digits"),
+        ({"name": "no[todo]"}, "name", "letters, digits"),
     ],
 )
 def test_complaints(change: dict[str, Any], key: str, says: str) -> None:
-    ((where, words),) = Rule(name="r", **change).complaints()
+    ((where, words),) = Rule(**{"name": "r", **change}).complaints()
     assert (where, says in words) == (key, True), words
 
 
@@ -344,9 +350,6 @@ async def test_the_baseline_hides_what_was_there_as_often_as_it_was(started: Any
     assert await found(plugin, document) == []
     twice = snapshot("New words first.\n\nA stupid plan here.\n\nA stupid plan here.\n", uri=document.uri)
     assert len(await found(plugin, twice)) == 1
-    (tmp_path / "known.json").write_text("{}")
-    with pytest.raises(InklingError, match="cannot be read"):
-        await found(plugin, document)
 
 
 async def test_why_names_the_word_that_moved_the_score(started: Any) -> None:
@@ -488,3 +491,168 @@ async def test_a_failure_reaches_all_who_wait(started: Any) -> None:
     document = snapshot("A stupid plan here.\n")
     for reasons in await asyncio.gather(found(plugin, document), found(plugin, document)):
         assert [reason.reason for reason in reasons] == ["engine-down"]
+
+
+def led_out(folder: Path, kind: str) -> str:
+    """A baseline setting that names what a workspace must not have read."""
+    (folder / "outside.json").write_text('{"version": 1, "files": {}}')
+    place = folder / "work" / "known.json"
+    if kind == "pipe":
+        os.mkfifo(place)
+    elif kind == "folder":
+        place.mkdir()
+    elif kind == "link":
+        place.symlink_to(folder / "outside.json")
+    elif kind == "large":
+        place.write_bytes(b" " * (baseline.LARGEST + 1))
+    elif kind == "junk":
+        place.write_text("[]")
+    return {"above": "../outside.json", "device": "/dev/zero"}.get(kind, place.name)
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        ("pipe", "no plain file"),
+        ("folder", "no plain file"),
+        ("device", "no plain file"),
+        ("link", "leads out"),
+        ("above", "leads out"),
+        ("large", "more than"),
+        ("junk", "cannot be read"),
+    ],
+)
+async def test_a_bad_baseline_is_told_once_and_costs_no_finding(
+    started: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, says: str
+) -> None:
+    monkeypatch.setattr(baseline, "LARGEST", 1000)
+    (tmp_path / "work").mkdir()
+    other = Rule(name="other", labels={"kind": "hint"})
+    plugin = await started(Rules, engine(), rule=(TONE, other), baseline=led_out(tmp_path, kind))
+    plugin.editor.folders = (tmp_path / "work",)
+    document = snapshot("A stupid plan here.\n\nA lovely plan here.\n", uri=(tmp_path / "work" / "a.md").as_uri())
+    async with asyncio.timeout(10):
+        reason, *items = await found(plugin, document)
+    assert (reason.reason, says in reason.detail) == ("bad-baseline", True), reason
+    assert [item.data["label"] for item in items] == ["hostile", "kind"]
+
+
+async def test_documents_that_are_closed_are_forgotten(started: Any) -> None:
+    demand = Rule(name="demand", when="demand")
+    plugin = await started(Rules, engine(), rule=(TONE, demand))
+    documents = [snapshot("A stupid plan here.\n", uri=f"file:///work/{n}.md") for n in range(50)]
+    for document in documents:
+        plugin.editor.known = [document]
+        await plugin.run(document, None, rule="demand")
+        await plugin.read(document, Position(0, 3))
+        plugin._news.due(document.uri, False)
+        assert len(await found(plugin, document)) == 2
+    linter = plugin._linter
+    held = [
+        {uri for uri, _ in linter._memos},
+        {uri for uri, _ in linter.demanded},
+        {*linter._near},
+        {*plugin._news._told},
+    ]
+    assert held == [{documents[-1].uri}] * 4
+
+
+TWINS = "A first thing here.\n\nAnother thing here.\n\nA first  thing here.\n"
+SAME = Rule(name="same", task="feature-extraction", threshold=0.99)
+
+
+def test_pairs_are_the_closest_of_those_before() -> None:
+    def length_one(vector: list[float]) -> list[float]:
+        norm = sum(x * x for x in vector) ** 0.5
+        return [x / norm for x in vector]
+
+    chance = random.Random(3)
+    vectors = [length_one([chance.gauss(0, 1) for _ in range(4)]) for _ in range(60)]
+    expected = []
+    for second in range(60):
+        scored = [
+            (sum(a * b for a, b in zip(vectors[second], vectors[first], strict=True)), -first)
+            for first in range(second)
+        ]
+        if scored and max(scored)[0] >= 0.8:
+            expected.append((second, -max(scored)[1], pytest.approx(max(scored)[0], abs=1e-5)))
+    assert len(expected) > 10 and similar._pairs(vectors, 0.8) == expected
+    assert similar._pairs([], 0.8) == similar._pairs(vectors[:1], -1.0) == []
+
+
+async def test_near_duplicates_are_compared_once_while_their_texts_stay(
+    started: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared = []
+
+    def pairs(vectors: Any, threshold: float, really: Any = similar._pairs) -> Any:
+        compared.append(len(vectors))
+        return really(vectors, threshold)
+
+    monkeypatch.setattr(similar, "_pairs", pairs)
+    plugin = await started(Rules, FakeEngine(), rule=(SAME,))
+    for text in (TWINS, TWINS, "\n\n" + TWINS):
+        assert len(await found(plugin, snapshot(text))) == 1
+    assert compared == [3]
+    assert len(await found(plugin, snapshot(TWINS + "\nSome more here now.\n"))) == 1 and compared == [3, 4]
+
+
+async def test_near_duplicates_take_the_same_steps_as_other_findings(started: Any, tmp_path: Path) -> None:
+    plugin = await started(Rules, FakeEngine(), rule=(SAME,), baseline="known.json")
+    plugin.editor.folders = (tmp_path,)
+    document = snapshot(TWINS, uri=(tmp_path / "a.md").as_uri())
+    (item,) = await found(plugin, document)
+    start = document.offset(item.fixes[0].edits[0].range.start)
+    ignored = snapshot(TWINS[:start] + item.fixes[0].edits[0].new_text + TWINS[start:], uri=document.uri)
+    assert "same/similar" in ignored.text and await found(plugin, ignored) == []
+    (tmp_path / "known.json").write_text(json.dumps({"version": 1, "files": {"a.md": {item.data["fingerprint"]: 1}}}))
+    assert await found(plugin, document) == []
+
+
+async def test_near_duplicates_on_demand_and_when_run(started: Any) -> None:
+    demand = Rule(name="demand", task="feature-extraction", model="m", threshold=0.99, when="demand")
+    plugin = await started(Rules, FakeEngine(), rule=(SAME, demand))
+    document = snapshot(TWINS)
+    assert [item.code for item in await found(plugin, document)] == ["same/similar"]
+    assert await plugin.run(document, None, rule="demand") == "demand: 1 findings."
+    assert [item.code for item in await found(plugin, document)] == ["same/similar", "demand/similar"]
+    with pytest.raises(InklingError) as refused:
+        await plugin.run(document, None, rule="same")
+    assert refused.value.reason == "not-run"
+    assert {call.method for call in plugin.engine.calls} == {"embed"}
+
+
+@pytest.mark.parametrize("fault", ["raises", "too few"])
+async def test_an_answer_that_is_none_reaches_who_waits(started: Any, fault: str) -> None:
+    class Short(FakeEngine):
+        async def classify(self, texts: Sequence[str], **more: Any) -> list[list[Label]]:
+            if fault == "raises":
+                raise ValueError(f"what does {texts[0]} mean")
+            return (await super().classify(texts, **more))[1:]
+
+    plugin = await started(Rules, Short(labels=rude), rule=(TONE,))
+    async with asyncio.timeout(10):
+        (reason,) = await found(plugin, snapshot("A stupid plan here.\n"))
+    assert (reason.reason, "stupid" in reason.detail) == ("bad-answer", False)
+
+
+async def test_of_many_labels_each_above_its_threshold_shows_also_from_disk(started: Any, tmp_path: Path) -> None:
+    scored = [Label(f"topic-{n}", 0.9 - n / 100) for n in range(12)]
+    rule = Rule(name="topics", multi_label=True, labels={"*": "hint"}, threshold=0.1)
+    for asks in (1, 0):
+        plugin: Rules = await started(Rules, FakeEngine(labels=lambda text: scored), rule=(rule,))
+        plugin.editor.cache = tmp_path  # type: ignore[attr-defined]
+        await plugin.start()
+        items = await found(plugin, snapshot("A stupid plan here.\n"))
+        await plugin.stop()
+        assert [item.data["label"] for item in items] == [label.label for label in scored]
+        assert len(plugin.engine.calls_to("classify")) == asks  # type: ignore[attr-defined]
+
+
+def test_long_readings_take_the_room_of_more_short_ones() -> None:
+    store = Store(in_memory=10)
+    for n in range(10):
+        store.put(bytes([n]), tuple(Label(f"l{m}", 0.5) for m in range(40)))
+    assert len(store) == 2
+    store.put(b"x", tuple(Label(f"l{m}", 0.5) for m in range(400)))
+    assert len(store) == 1 and store.get(b"x") is not None
