@@ -1,4 +1,7 @@
-"""`inkling check` on a thousand files: with a warm cache beside a cold one, with the engine up in both."""
+"""`inkling check` on a thousand files: with a warm cache beside a cold one, with the engine up in both.
+
+One file in twenty has a finding, so that the warm run has files of both kinds: known to be clean, and to be looked at.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from bench.classify import sentence
 from bench.row import Row, row
 
 FILES = 1_000
+EVERY = 20
 RULES = '[[rule]]\nname = "tone"\nlabels = { hostile = "warning" }\n'
 
 
@@ -32,20 +36,24 @@ def rows(quick: bool) -> list[Row]:
 
 
 def _fill(folder: Path, files: int) -> None:
-    """Files of ten sentences, none twice."""
+    """Files of ten sentences, none twice; an insult in one file of twenty."""
     folder.mkdir()
     (folder / "inkling.toml").write_text(RULES)
     for number in range(files):
         lines = [sentence(number * 10 + line, number) for line in range(10)]
+        if number % EVERY == 0:
+            lines[4] = f"You are a stupid idiot for writing page {number}."
         (folder / f"page{number}.md").write_text("\n".join(lines) + "\n")
 
 
 def _check(folder: Path, cache: Path) -> float:
+    """Seconds of one run. Python may keep what it compiles, as it does for whoever installs Inkling."""
+    own = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     began = time.perf_counter()
     done = subprocess.run(
         [sys.executable, "-P", "-m", "inkling", "check", "--fail-on", "never"],
         cwd=folder,
-        env={**os.environ, "XDG_CACHE_HOME": str(cache)},
+        env={**own, "XDG_CACHE_HOME": str(cache)},
         capture_output=True,
         text=True,
     )

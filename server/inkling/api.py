@@ -340,6 +340,14 @@ class Plugin:
     async def stop(self) -> None:
         """Called once, at shutdown."""
 
+    async def diagnostics_key(self) -> str:
+        """All that decides about this plugin's diagnostics besides the document itself and the plugin's version.
+
+        Where it is the same as before, `inkling check` does not ask again about a file in which nothing was found.
+        Empty (the default): it cannot be told, so every file is looked at each time. Asked before `start`.
+        """
+        return ""
+
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import io
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from inkling.api import Entity, InklingError, Label
+from inkling.api import Entity, InklingError, Label, Snapshot
 from inkling.check.session import Session
 from inkling.cli import check as cli
 from inkling.cli import main
 from inkling.cli import rules as rules_cli
 from inkling.engine.fake import FakeEngine
 from inkling.settings import load_for
+from inkling_plugins.rules.plugin import Rules
 
 RULES = """
 [[rule]]
@@ -213,6 +215,45 @@ async def test_a_warm_cache_asks_no_model_and_a_cold_one_asks_in_batches(
     assert len(calls) < 20
     warm = await check(capsys, "docs")
     assert warm.out == cold.out and warm.engine.calls_to("classify") == []
+
+
+async def test_a_clean_file_is_not_looked_at_again_until_something_changes(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[str] = []
+    kept = Rules.check
+
+    async def counted(self: Rules, snapshot: Snapshot) -> AsyncIterator[Any]:
+        looked.append(Path(snapshot.uri).name)
+        async for item in kept(self, snapshot):
+            yield item
+
+    counted.__dict__.update(kept.__dict__)  # the mark of its surface
+    monkeypatch.setattr(Rules, "check", counted)
+
+    async def again(*arguments: str, weights: str = "one") -> set[str]:
+        looked.clear()
+        monkeypatch.setattr(FakeEngine, "weights", lambda self, model, task: asyncio.sleep(0, weights))
+        await check(capsys, *arguments)
+        return set(looked)
+
+    page = folder / "docs" / "fine.md"
+    page.write_text("Fine words are here.\n")
+    dirty = {"a.py", "%C3%A9.md"}
+    everything = {"a.py", "%C3%A9.md", "fine.md", "inkling.toml", ".gitignore"}
+    assert await again() == everything
+    assert await again() == dirty
+    page.write_text("Some other fine words are here.\n")
+    assert await again() == {*dirty, "fine.md"}
+    assert await again(weights="two") == everything  # trained anew
+    assert await again(weights="two") == dirty
+    (folder / "known.json").write_text('{"version": 1, "files": {}}')
+    assert await again("--baseline", "known.json", weights="two") == {*everything, "known.json"}
+    assert await again(weights="") == await again(weights="") == {*everything, "known.json"}  # cannot be told
+    (clean,) = (folder.parent / "cache").rglob("clean.bin")
+    clean.write_bytes(clean.read_bytes() + b"torn")
+    assert await again() == {*everything, "known.json"}
+    assert await again() == dirty
 
 
 def test_rules_are_listed_with_what_is_wrong(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

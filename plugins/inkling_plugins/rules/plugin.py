@@ -98,6 +98,21 @@ class Rules(Plugin):
         """Write what is fresh."""
         await self._linter.reader.stop()
 
+    async def diagnostics_key(self) -> str:
+        """The settings, the weights of the rules' models, and the baseline's time and size."""
+        if not self.settings.remember:
+            return ""
+        weights = [await self.engine.weights(rule.model_id, rule.task) for rule in self._rules("diagnostics")]
+        baseline: tuple[int, ...] = ()
+        folders = self.editor.workspace_folders()
+        if self.settings.baseline and folders:
+            try:
+                status = await asyncio.to_thread((folders[0] / self.settings.baseline).stat)
+                baseline = (status.st_mtime_ns, status.st_size)
+            except OSError:
+                pass  # none yet
+        return repr((self.settings, weights, baseline)) if all(weights) else ""
+
     # -- surfaces
 
     @diagnostics

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from inkling.api import Diagnostic, Nothing, Snapshot
+from inkling.check.clean import Clean
 from inkling.check.editor import NoEditor
 from inkling.check.finding import Finding
 from inkling.engine.protocol import EngineConnection
@@ -52,6 +53,9 @@ class Session:
         self.hidden = Exclusion(self.server.hidden_files)
         self.engine = engine(loaded.build("engine", EngineSettings)[0])
         self._tokens = LazyTokens()
+        self._clean = Clean(root)
+        self._keys: dict[str, asyncio.Task[str]] = {}
+        self._lease: asyncio.Task[None] | None = None
         self._editors: dict[str, NoEditor] = {}
         self.broken: list[tuple[str, str]] = []
         self.host = Host(self)
@@ -78,6 +82,21 @@ class Session:
         return checked
 
     async def _ask(self, entry: Entry, snapshot: Snapshot) -> Outcome[Diagnostic]:
+        """A plugin's outcome; none of a file in which it found nothing before, when all is as it was then."""
+        if entry.name not in self._keys:
+            self._keys[entry.name] = asyncio.create_task(_key(entry))
+        key = await self._keys[entry.name]
+        digest = Clean.hash(key, snapshot) if key else b""
+        if digest in self._clean:
+            return Outcome(entry.name)
+        outcome = await self._ask_now(entry, snapshot)
+        if digest and not outcome.items and all(reason.reason in FINE for reason in outcome.reasons):
+            self._clean.add(digest)
+        return outcome
+
+    async def _ask_now(self, entry: Entry, snapshot: Snapshot) -> Outcome[Diagnostic]:
+        if self._lease is None:
+            self._lease = asyncio.create_task(_hold(self.engine))
         news = self._editors[entry.name].news
         (method,) = list(entry.of_kind("diagnostics"))[:1]
         while True:
@@ -87,6 +106,16 @@ class Session:
                 return outcome
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(news.wait(), NEWS_S)
+
+    async def close(self) -> None:
+        """Stop the plugins, give the engine back, and write what is known now."""
+        await self.host.stop(10.0)
+        tasks = [*self._keys.values(), *([self._lease] if self._lease else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.to_thread(self._clean.save)
+        await self.engine.close()
 
     def relative(self, uri: str) -> str:
         """A path below the folder, with slashes; of what lies outside it, the whole path."""
@@ -137,16 +166,22 @@ class Session:
 async def open_session(
     root: Path, loaded: Loaded, engine: Callable[[EngineSettings], EngineConnection]
 ) -> AsyncGenerator[Session, None]:
-    """A session that holds the engine as long as it is open."""
+    """A session that holds the engine from the first file that must be asked about as long as it is open."""
     session = Session(root, loaded, engine)
-    lease = asyncio.create_task(_hold(session.engine))
     try:
         yield session
     finally:
-        await session.host.stop(10.0)
-        lease.cancel()
-        await asyncio.gather(lease, return_exceptions=True)
-        await session.engine.close()
+        await session.close()
+
+
+async def _key(entry: Entry) -> str:
+    """What decides about a plugin's diagnostics; empty where it cannot say."""
+    assert entry.plugin is not None
+    try:
+        key = await entry.plugin.diagnostics_key()
+    except (Exception, SystemExit):  # its own fault; asked for each file, it says so itself
+        return ""
+    return f"{entry.name}\0{entry.version}\0{key}" if key else ""
 
 
 async def _hold(engine: EngineConnection) -> None:

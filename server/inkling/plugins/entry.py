@@ -47,6 +47,11 @@ class Entry:
         """Whether it is asked for results."""
         return self.state == "ready"
 
+    @property
+    def version(self) -> str:
+        """Of the package that it comes from."""
+        return self.point.dist.version if self.point.dist is not None else ""
+
     def disable(self, reason: str, detail: str) -> None:
         """Ask it no more."""
         self.state, self.reason, self.detail = "disabled", reason, detail

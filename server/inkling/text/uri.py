@@ -6,7 +6,6 @@ import os
 import re
 from pathlib import Path
 from urllib.parse import unquote
-from urllib.request import url2pathname
 
 _URI = re.compile(r"(?:([^:/?#]+):)?(?://([^/?#]*))?([^?#]*)")
 """RFC 3986, appendix B. It matches every string; `urlsplit` refuses some, such as one with a `[` for a host."""
@@ -27,4 +26,9 @@ def uri_path(uri: str) -> str:
 
 def file_path(uri: str) -> Path:
     """Where a `file:` URI lies on this machine, absolute."""
-    return Path(url2pathname(split_uri(uri)[2]) if os.name == "nt" else unquote(split_uri(uri)[2]))
+    path = split_uri(uri)[2]
+    if os.name != "nt":
+        return Path(unquote(path))
+    from urllib.request import url2pathname  # takes an HTTP client and TLS along
+
+    return Path(url2pathname(path))
