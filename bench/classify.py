@@ -19,6 +19,8 @@ from inkling.cli.session import Session
 
 SENTENCES = 1000
 LONG = 10_000
+QUICK = 10
+"""By how much documents are shorter in a quick run."""
 SUBJECTS = (
     "The cache",
     "A reader",
@@ -36,17 +38,18 @@ OBJECTS = ("the next page", "a stale entry", "every open file", "the first error
 def rows(quick: bool) -> list[Row]:
     """All rows; the starter classifier where the server is in it."""
     times = 3 if quick else 9
+    short, long = (SENTENCES // QUICK, LONG // QUICK) if quick else (SENTENCES, LONG)
     with tempfile.TemporaryDirectory() as folder:
-        edited, whole = asyncio.run(_measure(Path(folder).resolve(), times))
-        long, alone = asyncio.run(_long_file(Path(folder).resolve(), 7 if quick else 25))
-        ours, theirs, size = _throughput(Path(folder) / "model", 128 if quick else 512, 2 if quick else 5)
+        edited, whole = asyncio.run(_measure(Path(folder).resolve(), short, times))
+        keys, alone = asyncio.run(_long_file(Path(folder).resolve(), long, 7 if quick else 25))
+        ours, theirs, size = _throughput(Path(folder) / "model", 64 if quick else 512, 1 if quick else 5)
     once, again = statistics.median(edited) * 1000, statistics.median(whole) * 1000
-    name = f"classify/one changed sentence of {SENTENCES}"
+    name = f"classify/one changed sentence of {short:,}"
     return [
         row(name, once, "ms", better="less", peer="all sentences again", peer_value=again),
         row(
-            f"classify/keystroke in a file of {LONG:,} sentences, by a rule",
-            statistics.median(long) * 1000,
+            f"classify/keystroke in a file of {long:,} sentences, by a rule",
+            statistics.median(keys) * 1000,
             "ms",
             better="less",
             peer="one sentence alone",
@@ -100,7 +103,7 @@ def _seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-async def _long_file(root: Path, times: int) -> tuple[list[float], list[float]]:
+async def _long_file(root: Path, count: int, times: int) -> tuple[list[float], list[float]]:
     """Seconds from an edit to its diagnostics in a long file, and for the same sentence asked of the engine alone."""
     from inkling.engine.client import connect
 
@@ -112,10 +115,10 @@ async def _long_file(root: Path, times: int) -> tuple[list[float], list[float]]:
     engine = connect()
     async with Session.open(root, settings=settings) as session:
         uri = "file:///long.txt"
-        await _diagnose(session, uri, text(99, LONG))
+        await _diagnose(session, uri, text(99, count))
         taken, alone = [], []
         for number in range(times):
-            place = {"line": 11 * (37 * number % 900), "character": 0}
+            place = {"line": 11 * (37 * number % (count // 10)), "character": 0}
             words = f"Now {number} for "
             session.change_document(uri, [{"range": {"start": place, "end": place}, "text": words}])
             taken.append(await _pull(session, uri))
@@ -132,7 +135,7 @@ def sentence(number: int, seed: int) -> str:
     return f"{subject} {verb} {OBJECTS[number // 80 % len(OBJECTS)]} on try {number} of run {seed}."
 
 
-def text(seed: int, count: int = SENTENCES) -> str:
+def text(seed: int, count: int) -> str:
     """A document of paragraphs, ten sentences each, one to a line."""
     lines: list[str] = []
     for number in range(count):
@@ -140,11 +143,11 @@ def text(seed: int, count: int = SENTENCES) -> str:
     return "\n".join(lines) + "\n"
 
 
-async def _measure(root: Path, times: int) -> tuple[list[float], list[float]]:
+async def _measure(root: Path, count: int, times: int) -> tuple[list[float], list[float]]:
     async with Session.open(root) as session:
-        await _diagnose(session, "file:///warm.md", text(0)[:200])
-        whole = [await _diagnose(session, f"file:///whole{seed}.md", text(seed)) for seed in range(1, 1 + times)]
-        edited = await _edits(session, "file:///whole1.md", times)
+        await _diagnose(session, "file:///warm.md", text(0, 10))
+        whole = [await _diagnose(session, f"file:///whole{seed}.md", text(seed, count)) for seed in range(1, 1 + times)]
+        edited = await _edits(session, "file:///whole1.md", count, times)
     return edited, whole
 
 
@@ -159,10 +162,10 @@ async def _pull(session: Session, uri: str) -> float:
     return time.perf_counter() - began
 
 
-async def _edits(session: Session, uri: str, times: int) -> list[float]:
+async def _edits(session: Session, uri: str, count: int, times: int) -> list[float]:
     taken = []
     for number in range(times):
-        place = {"line": 11 * (7 * number % 90), "character": 0}
+        place = {"line": 11 * (7 * number % (count // 10)), "character": 0}
         session.change_document(uri, [{"range": {"start": place, "end": place}, "text": f"Now {number} "}])
         taken.append(await _pull(session, uri))
     return taken
