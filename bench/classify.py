@@ -42,7 +42,7 @@ def rows(quick: bool) -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         edited, whole = asyncio.run(_measure(Path(folder).resolve(), short, times))
         keys, alone = asyncio.run(_long_file(Path(folder).resolve(), long, 7 if quick else 25))
-        ours, theirs, size = _throughput(Path(folder) / "model", 64 if quick else 512, 1 if quick else 5)
+        ours, theirs, size = _throughput(Path(folder) / "model", 24 if quick else 512, 1 if quick else 5)
     once, again = statistics.median(edited) * 1000, statistics.median(whole) * 1000
     name = f"classify/one changed sentence of {short:,}"
     return [
