@@ -134,7 +134,7 @@ class Host:
             # Later items must not slip into a result that has been given out.
             outcome = Outcome(entry.name, list(outcome.items), list(outcome.reasons))
             if waits_for_engine():
-                outcome.reasons.append(Nothing("engine-slow", f"The model needed more than {timeout_s:g} s."))
+                outcome.reasons.append(Nothing("engine-slow", _slow(timeout_s)))
             else:
                 outcome.reasons.append(Nothing("timed-out", f"{entry.name} gave no result within {timeout_s:g} s."))
                 self._failed(entry, method, outcome, "timed-out", None)
@@ -186,6 +186,10 @@ class Host:
         for task in stops:
             if task.done() and not task.cancelled():
                 task.exception()  # retrieved: at the end nobody can be told
+
+
+def _slow(timeout_s: float) -> str:
+    return f"The model needed more than {timeout_s:g} s. One that was being loaded is loaded on: ask again in a moment."
 
 
 async def _wait(task: asyncio.Task[Any], timeout_s: float) -> None:
