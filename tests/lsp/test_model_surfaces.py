@@ -169,9 +169,18 @@ async def test_tokens_in_colours_and_ids(desk: Desk) -> None:
     assert found is not None and not found.data
 
 
-async def test_words_that_fit(desk: Desk) -> None:
+async def test_words_that_fit_once_the_model_is_there(desk: Desk, models: dict[str, Path]) -> None:
     uri, text = opened(desk, "words.md", "markdown")
     cursor = position(text, text.index("cold") + 1)
+    hasty = settings(models, server={"timeouts": {"code_actions": 0.1, "completion": 60}})
+    desk.client.workspace_did_change_configuration(types.DidChangeConfigurationParams({"inkling": hasty}))
+    async with asyncio.timeout(30):
+        while "engine-slow" not in await reasons(desk, uri):
+            await desk.actions(uri, types.Range(cursor, cursor))
+    desk.client.workspace_did_change_configuration(types.DidChangeConfigurationParams({"inkling": settings(models)}))
+    async with asyncio.timeout(90):
+        while not any("Better" in name for name in await desk.actions(uri, types.Range(cursor, cursor))):
+            await asyncio.sleep(0.1)
     actions = [name for name in await desk.actions(uri, types.Range(cursor, cursor)) if "Better" in name]
     assert actions[0].startswith("Better word: “hot”"), actions
     action = (await desk.actions(uri, types.Range(cursor, cursor)))[actions[0]]
