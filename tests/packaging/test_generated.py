@@ -13,7 +13,7 @@ from inkling.settings import Source, load
 from inkling.settings.schema import embed_all, installed_plugins, json_schema
 
 ROOT = Path(__file__).parents[2]
-REMAKE = "out of date: python -m inkling.settings README.md docs/rules.md docs/inkling.schema.json"
+REMAKE = "out of date: python -m inkling.settings docs/settings.md docs/rules.md docs/inkling.schema.json"
 SCHEMA = json.loads((ROOT / "docs" / "inkling.schema.json").read_text("utf-8"))
 
 

@@ -2,7 +2,7 @@
 
 With a file's name it writes the tables into that file: all settings between the lines `<!-- settings: begin -->` and
 `<!-- settings: end -->`, the keys of a rule between `<!-- [[rule]]: begin -->` and its end. A file
-`….json` becomes the schema. So the README, docs/rules.md and docs/inkling.schema.json are kept.
+`….json` becomes the schema. So docs/settings.md, docs/rules.md and docs/inkling.schema.json are kept.
 """
 
 from __future__ import annotations
