@@ -58,10 +58,59 @@ def test_a_completion_streams_after_its_text(
     assert engine.calls_to("generate")[0].arguments["request"].stop == ("\n\n",)
 
 
-@pytest.mark.parametrize(("command", "data", "says"), [
-    ("classify", b" \n", "nothing to classify"),
-    ("summarize", b"", "nothing to summarize"),
-    ("classify", b"\xff", "not UTF-8"),
+CIRCLES = "path) as file:\n        return file.read()\n" + "import os\n" * 20
+
+
+@pytest.mark.parametrize(("options", "expected"), [
+    ((), "path) as file:\n        return file.read()\n"),
+    (("--raw",), CIRCLES + "\n"),
+])  # fmt: skip
+def test_a_completion_ends_with_its_block_as_in_an_editor(
+    options: tuple[str, ...],
+    expected: str,
+    engine: FakeEngine,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    engine.texts = CIRCLES.splitlines(keepends=True)  # an import that is there already is no next line
+    give(monkeypatch, b"import os\ndef read(path):\n    with open(")
+    assert main(["complete", *options]) == 0
+    assert capsys.readouterr().out == expected
+
+
+def test_why_nothing_is_printed_is_told(
+    engine: FakeEngine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    engine.texts = [")))))))"]
+    give(monkeypatch, b"def f():\n    ")
+    assert main(["complete"]) == 0
+    assert "closed a bracket" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", [".env", "a-link"])
+@pytest.mark.parametrize("command", [("classify",), ("summarize",), ("complete",), ("ask", "Who?"), ("tokens",)])
+def test_secret_files_are_read_only_when_the_user_insists(
+    command: tuple[str, ...], name: str, engine: FakeEngine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / ".env").write_text("API_KEY=abc and some words.\n")
+    (tmp_path / "a-link").symlink_to(tmp_path / ".env")
+    path = str(tmp_path / name)
+    assert main([*command, path]) == 2
+    told = capsys.readouterr()
+    assert "--secret-files" in told.err and told.out == "" and engine.calls == []
+    assert main([*command, path, "--secret-files"]) == 0
+
+
+@pytest.mark.parametrize("command", ["classify", "summarize", "tokens"])
+def test_a_missing_file_is_status_2(command: str, engine: FakeEngine, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, "absent.txt"]) == 2
+    assert "absent.txt" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("command", "data", "says", "status"), [
+    ("classify", b" \n", "nothing to classify", 1),
+    ("summarize", b"", "nothing to summarize", 1),
+    ("classify", b"\xff", "not UTF-8", 2),
 ])  # fmt: skip
 def test_no_text_is_told(
     engine: FakeEngine,
@@ -70,9 +119,10 @@ def test_no_text_is_told(
     command: str,
     data: bytes,
     says: str,
+    status: int,
 ) -> None:
     give(monkeypatch, data)
-    assert main([command]) == 1
+    assert main([command]) == status
     assert says in capsys.readouterr().err and engine.calls == []
 
 

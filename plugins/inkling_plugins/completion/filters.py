@@ -13,7 +13,13 @@ from inkling_plugins.comments import comment_syntax
 from inkling_plugins.completion.brackets import CLOSERS, OPENERS
 from inkling_plugins.completion.indentation import reindent, stop_at_dedent
 from inkling_plugins.completion.reasons import Rejected
-from inkling_plugins.completion.repeats import drop_echo, drop_typed_ending, stop_at_repetition, stop_at_suffix
+from inkling_plugins.completion.repeats import (
+    drop_echo,
+    drop_typed_ending,
+    stop_at_known_import,
+    stop_at_repetition,
+    stop_at_suffix,
+)
 from inkling_plugins.completion.site import PROSE, Site, leading_space
 
 Filter = Callable[[str, Site], str | Rejected]
@@ -135,7 +141,7 @@ SINGLE_LINE: tuple[Filter, ...] = (
 """For a place that wants the rest of a line."""
 
 MULTI_LINE: tuple[Filter, ...] = (
-    unfence, start_here, stop_at_blank_line, reindent, stop_at_repetition, stop_at_dedent, drop_typed_ending,
-    stop_at_unmatched, stop_at_suffix, drop_echo, strip_end, enough,
+    unfence, start_here, stop_at_blank_line, reindent, stop_at_repetition, stop_at_known_import, stop_at_dedent,
+    drop_typed_ending, stop_at_unmatched, stop_at_suffix, drop_echo, strip_end, enough,
 )  # fmt: skip
 """For a place that wants a block."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from inkling_plugins.completion.brackets import CLOSERS
 from inkling_plugins.completion.reasons import Rejected
 from inkling_plugins.completion.site import Site
@@ -15,6 +17,8 @@ _CLOSE = 4
 """Lines within which it does so only by going round in circles."""
 _NEAR = 0.05
 """Share of characters that may differ between texts that count as the same."""
+
+_IMPORT = re.compile(r"\s*(?:import|from|use|using|require|#include)\b")
 
 
 def stop_at_suffix(text: str, site: Site) -> str | Rejected:
@@ -78,6 +82,19 @@ def stop_at_repetition(text: str, site: Site) -> str | Rejected:
     for index, line in enumerate(whole):
         if len(line) >= _TELLING and line in whole[max(0, index - _CLOSE) : index]:
             return "\n".join(_without_openers(lines[:index]))
+    return text
+
+
+def stop_at_known_import(text: str, site: Site) -> str | Rejected:
+    """Stop at a line that imports, to the letter, what a line above does: a model that has run dry begins anew."""
+    lines = text.split("\n")
+    known = {line.strip() for line in site.lines_above if _IMPORT.match(line)}
+    for index, line in enumerate(lines):
+        whole = site.line_before + line if index == 0 else line
+        if _IMPORT.match(whole) and whole.strip() in known:
+            return "\n".join(lines[:index]) if "".join(lines[:index]).strip() else Rejected("repetition")
+        if _IMPORT.match(whole):
+            known.add(whole.strip())
     return text
 
 

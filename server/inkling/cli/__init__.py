@@ -31,6 +31,9 @@ COMMANDS = {
     "bench": "completion quality on your own repository, load, capacity",
 }
 
+UNREAD = frozenset({"unreadable", "not-utf-8", "secret-file"})
+"""Reasons why a file that was named was not read: status 2, as `inkling check` has it."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a subcommand; returns its exit status. Errors meant for the user go to stderr as one line."""
@@ -53,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(module.run(args))
     except InklingError as error:
         print(f"inkling {chosen}: {error}", file=sys.stderr)
-        return 1
+        return 2 if error.reason in UNREAD else 1
     except BrokenPipeError:  # the reader of our output left, as `head` does
         sys.stderr.close()
         return 0

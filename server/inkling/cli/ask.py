@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from inkling.api import Snapshot
+from inkling.cli.pipes import add_secret_files
 
 
 def add_parser(subparsers: Any) -> None:
@@ -17,6 +18,7 @@ def add_parser(subparsers: Any) -> None:
     parser: argparse.ArgumentParser = subparsers.add_parser("ask", help="find where a text answers a question")
     parser.add_argument("question")
     parser.add_argument("file", metavar="FILE", help="a text file; - is standard input")
+    add_secret_files(parser)
     parser.add_argument(
         "--model", help="a question-answering model (default: as [ask] model says, else closest sentences)"
     )
@@ -29,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     from inkling.cli.pipes import read
     from inkling.text.file_kinds import language_of
 
-    text = read(args.file)
+    text = read(args.file, secrets=args.secret_files)
     language = "markdown" if args.file == "-" else language_of(args.file)
     snapshot = Snapshot.of(text, uri=f"untitled:{args.file}", language=language)
     found = asyncio.run(_ask(args, snapshot))

@@ -25,7 +25,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print `label<TAB>score<TAB>line` for each line that is not blank."""
-    text = read(args.file)
+    text = read(args.file, secrets=args.secret_files)
     texts = [text] if args.whole else [line for line in text.splitlines() if line.strip()]
     if not any(line.strip() for line in texts):
         raise InklingError("no-text", "There is nothing to classify.", "Give text on standard input or name a file.")

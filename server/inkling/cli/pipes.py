@@ -16,12 +16,34 @@ if TYPE_CHECKING:
 
 
 def add_file(parser: argparse.ArgumentParser) -> None:
-    """The argument that `read` reads."""
+    """The arguments that `read` reads."""
     parser.add_argument("file", nargs="?", default="-", metavar="FILE", help="a text file (default: standard input)")
+    add_secret_files(parser)
 
 
-def read(name: str) -> str:
-    """The text of a file or, named `-`, of standard input. Raises InklingError."""
+def add_secret_files(parser: argparse.ArgumentParser) -> None:
+    """The argument by which a user insists."""
+    parser.add_argument(
+        "--secret-files", action="store_true", help="read the file though server.secret_files names it (.env, keys)"
+    )
+
+
+def refuse_secrets(name: str) -> None:
+    """Raise InklingError for a file that the user's setting `server.secret_files` names, itself or through a link."""
+    from inkling.settings import ServerSettings, load_for
+    from inkling.settings.exclusion import Exclusion
+
+    secret = Exclusion(load_for(None).build("server", ServerSettings)[0].secret_files)
+    path = Path(name).absolute()
+    if secret(path.as_uri()) or secret(path.resolve().as_uri()):
+        message = f"{name} is one of the files that server.secret_files keeps from every model, so it was not read."
+        raise InklingError("secret-file", message, "Give --secret-files to insist.")
+
+
+def read(name: str, *, secrets: bool = False) -> str:
+    """The text of a file or, named `-`, of standard input; a secret file's only with `secrets`. Raises InklingError."""
+    if name != "-" and not secrets:
+        refuse_secrets(name)
     try:
         data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
         return data.decode("utf-8-sig")

@@ -20,7 +20,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the summary; of a long text, the summary of its parts' summaries."""
-    text = read(args.file)
+    text = read(args.file, secrets=args.secret_files)
     if not text.strip():
         raise InklingError("no-text", "There is nothing to summarize.", "Give text on standard input or name a file.")
     print(asyncio.run(_summarize(args, _prose(args.file, text))).strip())

@@ -337,3 +337,18 @@ def test_filters_never_fail_and_are_settled(before: str, after: str, text: str, 
         assert detail(kept.reason)
     else:
         assert kept == kept.rstrip() and kept.strip()
+
+
+@pytest.mark.parametrize(
+    ("document", "text", "expected"),
+    [
+        ("import os\ndef f(p):\n    with open(|", "p):\nimport os\nimport os", "p):"),
+        ("import os\ndef f(p):\n    with open(|", "p):\n        import sys\n", "p):\n        import sys\n"),
+        ("import os\n|", "import os\nimport sys", "!repetition"),
+        ("import os\nim|", "port os", "!repetition"),
+        ("|", "import os\nimport sys\nimport os", "import os\nimport sys"),
+        ("import os\nx = os\n|", "x = os", "x = os"),
+    ],
+)
+def test_stop_at_known_import(document: str, text: str, expected: str) -> None:
+    check(repeats.stop_at_known_import, document, text, expected)
