@@ -2,7 +2,14 @@
 
 import pytest
 
-from inkling.cli.render import apply_edits, edits_for, ghost_text, squiggled
+from inkling.cli.render import apply_edits, edits_for, ghost_text, reason_words, squiggled
+
+
+def test_reasons_are_told_with_their_words() -> None:
+    reasons = [{"uri": "file:///a", "reason": "low-confidence", "detail": "see [complete] model."}]
+    assert reason_words(reasons, "file:///a") == "Why: low-confidence: see [complete] model."
+    assert reason_words([{"uri": "file:///a", "reason": "empty"}], "file:///a") == "Why: empty"
+    assert reason_words(reasons, "file:///b") == ""
 
 
 def span(line: int, start: int, end: int) -> dict[str, dict[str, int]]:

@@ -207,7 +207,10 @@ def test_show_and_list(hub: Hub, capsys: Any) -> None:
     assert status == 0
     assert (facts["parameters"], facts["context_window"]) == (22_713_728, 512)
     status, out, _ = run(capsys, "show", "starter:encoder")
-    assert "22.7 M" in out
+    assert "22.7 M" in out and "chat template" not in out
+    out = run(capsys, "show", "starter:tone")[1]
+    assert "31,875" in out and "chat template" not in out
+    assert "chat template" in run(capsys, "show", "starter:code")[1]
     assert run(capsys, "show", "org/absent")[0] == 1
     status, out, _ = run(capsys, "list", "--task", "feature-extraction")
     assert "starter:encoder" in out and "starter:summary" not in out

@@ -201,9 +201,10 @@ def _print(results: list[Result]) -> None:
     for result in results:
         reasons = ", ".join(f"{name} {count}" for name, count in sorted(result.reasons.items(), key=lambda x: -x[1]))
         if reasons:
-            console.print(f"Held back by {result.model}: {reasons}", highlight=False)
+            console.print(f"Held back by {result.model}: {reasons}", highlight=False, markup=False)
         if result.error:
-            console.print(f"[red]{result.model}: {result.error}[/red]", highlight=False)
+            console.print(f"{result.model}: {result.error}", style="red", highlight=False, markup=False)
     best = recommend(results)
-    if best is not None:
-        console.print(f"Best of these here: [b]{best.model}[/b] with {best.quantization}.", highlight=False)
+    if best is not None and len(results) > 1:
+        words = f"Best of these here: {best.model} with {best.quantization}."
+        console.print(words, highlight=False, markup=False)

@@ -71,7 +71,7 @@ def _print(findings: list[Finding]) -> None:
     for finding in findings:
         if finding.area != area:
             area = finding.area
-            console.print(f"\n[bold]{area}[/bold]")
+            console.print(Text(f"\n{area}", style="bold"))
         mark, style = marks[finding.state]
         console.print(Text.assemble("  ", (mark, style), f" {finding.name}: {finding.detail}"))
         if finding.advice:
@@ -118,8 +118,12 @@ def _settings() -> list[Finding]:
     from inkling.settings import Problem, ServerSettings, installed_plugins, load_for, user_file, workspace_files
 
     path, here = user_file(), Path.cwd()
-    files = [str(file) for file in [path, *workspace_files(here)] if file.is_file()]
-    found = [Finding("settings", "files", "ok" if files else "off", ", ".join(files) or f"none, not even {path}")]
+    files = [str(file) for file in workspace_files(here) if file.is_file()]
+    exists = path.is_file()
+    found = [
+        Finding("settings", "your own", "ok" if exists else "off", str(path) if exists else f"{path}, not there yet"),
+        Finding("settings", "this folder's", "ok" if files else "off", ", ".join(files) or f"none in {here}"),
+    ]
     loaded = load_for(here)
     tables: dict[str, type] = {"server": ServerSettings, "engine": EngineSettings, **installed_plugins()}
     problems = [*loaded.problems, *loaded.unknown_tables(tables)]
@@ -209,5 +213,6 @@ def _engine() -> list[Finding]:
         detail = "not running: it starts when an editor needs it" if state == "off" else error.message
         return [Finding("engine", "state", state, detail, error.hint if state == "broken" else "")]
     models = ", ".join(f"{model.id} ({model.state})" for model in status.models) or "none loaded"
-    detail = f"running as process {status.pid} on {status.device}; models: {models}"
+    device = "the device is chosen with the first model" if status.device == "auto" else f"on {status.device}"
+    detail = f"running as process {status.pid}; {device}; models: {models}"
     return [Finding("engine", "state", "ok", detail)]

@@ -109,7 +109,8 @@ def _print(info: Info, answer: dict[str, Any] | None) -> None:
         print("  no model in memory")
     for model in status.models:
         size = f"{model.bytes / 2**20:.0f} MiB" if model.bytes else ""
-        why = f"{model.quantization} ({model.quantization_why})" if model.quantization else ""
+        name = "not quantized" if model.quantization == "none" else model.quantization
+        why = f"{name} ({model.quantization_why})" if name else ""
         loading = f"{model.progress:.0%}" if model.state == "loading" else ""
         words = (model.state, loading, f"{model.id} for {model.task}", size, why, model.error)
         print("  " + "  ".join(word for word in words if word))

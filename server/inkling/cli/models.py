@@ -113,7 +113,10 @@ def _show(args: argparse.Namespace) -> int:
         print(json.dumps(facts, indent=1))
         return 0
     facts["bytes"] = size(source.bytes)
-    facts["parameters"] = f"{facts['parameters'] / 1e6:,.1f} M"
+    count = facts["parameters"]
+    facts["parameters"] = f"{count / 1e6:,.1f} M" if count >= 1e6 else f"{count:,}"
+    if Task.TEXT_GENERATION not in source.tasks:
+        del facts["chat_template"]  # a template is for models that write
     for name, value in facts.items():
         if value not in ("", None, [], {}) and name != "usable":
             shown = ", ".join(f"{key} {count}" for key, count in value.items()) if isinstance(value, dict) else value

@@ -88,4 +88,7 @@ def progress_words(value: Any) -> str:
 def reason_words(reasons: list[dict[str, Any]], uri: str) -> str:
     """Why nothing was shown in the document `uri`, from `inkling/status`."""
     mine = [reason for reason in reasons if reason.get("uri") == uri]
-    return f"Why: {mine[-1].get('reason')} {mine[-1].get('detail', '')}" if mine else ""
+    if not mine:
+        return ""
+    reason, words = mine[-1].get("reason"), mine[-1].get("detail")
+    return f"Why: {reason}: {words}" if words else f"Why: {reason}"

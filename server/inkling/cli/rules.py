@@ -35,13 +35,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _rules(args: argparse.Namespace) -> tuple[list[dict[str, str]], list[str]]:
-    from inkling.check.files import documents, find_root
+    from inkling.check.files import documents, find_root, placed
     from inkling.check.session import open_session
     from inkling.engine.client import connect
     from inkling.settings import load_for
     from inkling.text.snapshot import Snapshot
 
-    path = (args.path or Path()).absolute()
+    path = placed(args.path or Path())
     root = find_root(path if path.is_dir() else path.parent)
     async with open_session(root, load_for(root, trusted=args.trust), connect) as session:
         snapshot = None

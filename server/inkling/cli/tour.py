@@ -91,7 +91,8 @@ async def _tour(console: Console, folder: Path, file: Path | None) -> int:
     async with Session.open(folder) as session:
         _say(console, "A language server, started as an editor would start it")
         info = session.server_info["serverInfo"]
-        console.print(f"  {info['name']} {info.get('version', '')} answered [b]initialize[/b] in {_since(began)}.")
+        version = info.get("version", "")
+        console.print(f"  {info['name']} {version} answered initialize in {_since(began)}.", markup=False)
         guide = Guide(console, session)
         if file:
             sample = read(file)
@@ -150,7 +151,7 @@ class Guide:
         _say(self.console, "The engine starts beside it, and loads its models once for all windows")
         began = time.perf_counter()
         with self.console.status("  starting …") as status:
-            self.session.progress = lambda token, value: status.update(f"  {progress_words(value)}")
+            self.session.progress = lambda token, value: status.update(Text(f"  {progress_words(value)}"))
             while True:
                 engine = (await self.session.request("inkling/status", {})).get("engine") or {}
                 if engine.get("state") == "ready":
@@ -159,7 +160,7 @@ class Guide:
                     raise InklingError("engine-down", f"The engine did not start: {engine.get('error', 'no answer')}.")
                 await asyncio.sleep(0.1)
         self.session.progress = lambda token, value: None
-        self.console.print(f"  Ready {_since(began)} later, on {engine.get('device', 'cpu')}.")
+        self.console.print(f"  Ready {_since(began)} later.")
 
     async def hover(self, sample: Sample, position: dict[str, int]) -> None:
         """Token counts under the cursor."""
@@ -204,18 +205,22 @@ class Guide:
         params = {"textDocument": {"uri": sample.uri}, "range": span, "context": {"diagnostics": []}}
         actions = await self.session.request("textDocument/codeAction", params) or []
         for action in actions:
-            self.console.print(f"  • {action['title']}")
+            self.console.print(f"  • {action['title']}", markup=False)
         action = next((action for action in actions if action["title"].startswith("Insert summary")), None)
         if action is None:
             self.console.print("  None of them inserts a summary here: there is too little text.")
             return
         began = time.perf_counter()
-        with self.console.status(f"  {action['title']} …"):
-            resolved = await self.session.request("codeAction/resolve", action)
+        with self.console.status(Text(f"  {action['title']} …")):
+            try:
+                resolved = await self.session.request("codeAction/resolve", action)
+            except ServerError as error:
+                self._missing(str(error), _since(began))
+                return
         after = apply_edits(sample.text, edits_for(resolved["edit"], sample.uri))
         diff = difflib.unified_diff(sample.lines, after.splitlines(), "before", "after", lineterm="", n=1)
         shown = Syntax("\n".join(diff), "diff", word_wrap=True, background_color="default")
-        self.console.print(Panel(shown, title=f"{action['title']} · {_since(began)}", border_style="blue"))
+        self.console.print(Panel(shown, title=Text(f"{action['title']} · {_since(began)}"), border_style="blue"))
 
     async def complete(self, sample: Sample, typed: str) -> None:
         """Complete as if the user had just typed the line that begins with `typed` up to its end."""
@@ -258,28 +263,33 @@ class Guide:
             self.console.print(Text(f"  The file has: {full.strip()}", style="bright_black"))
         else:
             why = (await self.session.request("inkling/status", {})).get("reasons") or []
-            self.console.print(f"  Nothing shown after {_since(began)}. {reason_words(why, sample.uri)}")
+            words = f"  Nothing shown after {_since(began)}. {reason_words(why, sample.uri)}"
+            self.console.print(words.rstrip(), markup=False)
         undo = {"start": rest["start"], "end": rest["start"]}
         self.session.change_document(sample.uri, [{"range": undo, "text": full[len(typed) :]}])
 
     async def farewell(self) -> None:
         """Where text went, and what next."""
         status = await self.session.request("inkling/status", {})
-        loaded = [model["id"] for model in (status.get("engine") or {}).get("models", []) if model["state"] == "ready"]
+        engine = status.get("engine") or {}
+        loaded = [model["id"] for model in engine.get("models", []) if model["state"] == "ready"]
+        where = f", on {engine['device']}" if loaded and engine.get("device", "auto") != "auto" else ""
         _say(self.console, "That was all on this machine")
         for message in dict.fromkeys(self.session.messages):
             self.console.print(Text(f"  The server says: {message}", style="yellow"))
-        self.console.print(f"  Models in the engine: {', '.join(loaded) or 'none'}. Nothing was sent anywhere.")
-        self.console.print(f"  Next: [b]{_command()} tour YOUR_FILE[/b], or set up your editor as README.md says.")
+        words = f"  Models in the engine: {', '.join(loaded) or 'none'}{where}. Nothing was sent anywhere."
+        self.console.print(words, markup=False)
+        next_one = (f"{_command()} tour YOUR_FILE", "bold")
+        self.console.print(Text.assemble("  Next: ", next_one, ", or set up your editor as README.md says."))
 
     def _missing(self, what: str, took: str) -> None:
         self.failed = True
-        self.console.print(f"  [red]{what}[/red] {took}")
+        self.console.print(Text.assemble("  ", (what, "red"), f" {took}"))
 
 
 def _say(console: Console, title: str) -> None:
     console.print()
-    console.print(Rule(title, align="left", style="blue"))
+    console.print(Rule(Text(title), align="left", style="blue"))
 
 
 def _command() -> str:

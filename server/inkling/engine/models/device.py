@@ -9,6 +9,8 @@ import torch
 
 from inkling.errors import InklingError
 
+EXACT = "full precision, so that scores are those of the model's card"
+
 
 def pick_device(setting: str) -> str:
     """`auto`, `cpu`, `cuda`, `cuda:1` or `mps` to a device that this machine has.
@@ -56,4 +58,4 @@ def pick_dtype(device: str, quantization: str) -> tuple[torch.dtype, str, str]:
         return torch.bfloat16, "bf16", "as asked"
     if quantization in ("int8", "int4", "nf4"):
         return torch.float32, "none", f"{quantization} is for text generation; this model is kept exact"
-    return torch.float32, "none", "exact scores"
+    return torch.float32, "none", EXACT

@@ -9,7 +9,7 @@ from typing import Any
 from inkling.engine.backend import Backend, LoadedModel
 from inkling.engine.models import memory
 from inkling.engine.models.catalog import ModelSource, encoder_folder, resolve_for
-from inkling.engine.models.device import pick_device, pick_dtype, set_threads
+from inkling.engine.models.device import EXACT, pick_device, pick_dtype, set_threads
 from inkling.engine.models.load import Weights, load
 from inkling.engine.protocol import Task
 from inkling.engine.tasks import task_class
@@ -78,7 +78,7 @@ class Store:
         if source.is_adapter:
             model: Any = StarterHead(source)
         else:
-            weights = Weights(source.id, encoder, tokenizer, "cpu", source.path, "none", "exact scores")
+            weights = Weights(source.id, encoder, tokenizer, "cpu", source.path, "none", EXACT)
             model = task_class(source, task)(weights)
         model.bytes = (source.bytes if source.is_adapter else 0) + (
             0 if self._encoder_is_counted else memory.encoder_bytes()
