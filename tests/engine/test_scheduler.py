@@ -7,6 +7,7 @@ import itertools
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
@@ -442,6 +443,27 @@ async def test_when_the_machine_runs_short_of_memory_one_idle_model_leaves_at_a_
             closed.append([model.closed for model in engine.backend.models])
         assert closed == [[True, False, False], [True, True, False], [True, True, False]]
         assert await working
+
+
+async def test_weights_that_were_replaced_are_loaded_and_the_old_ones_leave_when_they_are_done(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    meant = {"a?item_s=0.2": "first"}
+
+    async def weights_of(model: str) -> str:
+        return meant[model]
+
+    async with parts() as engine:
+        monkeypatch.setattr(engine.scheduler.pool, "_weights_of", weights_of)
+        ask = partial(engine.classify, "bad x", model="a?item_s=0.2")
+        await ask()
+        under_way = asyncio.create_task(ask())
+        await until(lambda: engine.scheduler.pool.queued() == 0 and engine.scheduler.active == 1)
+        meant["a?item_s=0.2"] = "second"
+        await asyncio.gather(ask(), ask())
+        assert (await under_way)[0][0]["label"] == "bad"
+        await until(lambda: [model.closed for model in engine.backend.models] == [True, False])
+        assert [state.state for state in engine.scheduler.status().models] == ["ready"]
 
 
 async def test_requests_that_race_with_unloading_are_all_answered() -> None:

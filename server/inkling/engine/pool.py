@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
@@ -15,6 +15,7 @@ import psutil
 from inkling.engine.backend import Backend, LoadedModel
 from inkling.engine.events import EventHub
 from inkling.engine.models.memory import available_bytes
+from inkling.engine.models.weights import Weights
 from inkling.engine.protocol import EngineEvent, ModelState
 from inkling.engine.settings import EngineSettings
 from inkling.engine.worker import ModelWorker, Yielding, as_inkling_error
@@ -25,6 +26,7 @@ log = logging.getLogger(__name__)
 _MIB = 1024 * 1024
 _PROGRESS_STEP = 0.02
 _FAILED_KEPT = 32
+_LEAVE_S = 0.2
 _SHORT = 0.04
 """Of the machine's memory: with less than this available, an idle model is unloaded."""
 
@@ -39,12 +41,23 @@ class _Slot:
     worker: ModelWorker | None = None
     ready: asyncio.Task[ModelWorker] | None = None
     closed: asyncio.Event = field(default_factory=asyncio.Event)
+    weights: str = ""
+    """What the id meant when it was loaded, see `models/weights.py`."""
 
 
 class ModelPool:
-    """Used on the event loop only. `create_backend` runs on a thread of its own, since it imports torch."""
+    """Used on the event loop only. `create_backend` runs on a thread of its own, since it imports torch.
 
-    def __init__(self, create_backend: Callable[[], Backend], settings: EngineSettings, hub: EventHub) -> None:
+    `weights_of` tells which weights an id means now: a model that was trained or pulled anew is loaded anew.
+    """
+
+    def __init__(
+        self,
+        create_backend: Callable[[], Backend],
+        settings: EngineSettings,
+        hub: EventHub,
+        weights_of: Callable[[str], Awaitable[str]] | None = None,
+    ) -> None:
         self._create_backend = create_backend
         self._settings = settings
         self._hub = hub
@@ -53,6 +66,10 @@ class ModelPool:
         self._failed: dict[Key, tuple[InklingError, float, ModelState]] = {}
         self._loading = asyncio.Lock()
         self._yielding = Yielding()
+        self._weights_of = weights_of or Weights().of
+        self._leaving: set[_Slot] = set()
+        """Models that get no more requests, until they are out of memory."""
+        self._tasks: set[asyncio.Task[None]] = set()
         self._retired: Counter[str] = Counter()
         self._budget = settings.memory_budget_mb * _MIB or int(0.7 * available_bytes())
 
@@ -65,6 +82,9 @@ class ModelPool:
     async def worker(self, model: str, task: str, quantization: str) -> ModelWorker:
         """The worker of a loaded model, loaded now if need be. Cancelling the caller leaves the load running."""
         slot = self._find(model, task, quantization)
+        if slot is not None and slot.state.state == "ready" and await self._weights_of(model) != slot.weights:
+            self._replace(slot)
+            slot = self._find(model, task, quantization)
         if slot is None:
             key = (model, task, quantization)
             if key in self._failed:
@@ -87,11 +107,25 @@ class ModelPool:
                 return slot
         return None
 
+    def _replace(self, slot: _Slot) -> None:
+        """Let its requests end and the next ones have the weights that are there now."""
+        if self._slots.get(slot.key) is slot:
+            del self._slots[slot.key]
+            self._leaving.add(slot)
+            task = asyncio.create_task(self._leave(slot))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _leave(self, slot: _Slot) -> None:
+        while not await self._unload(slot):  # noqa: ASYNC110 - a worker's thread has no event for "idle"
+            await asyncio.sleep(_LEAVE_S)
+
     async def _load(self, slot: _Slot) -> ModelWorker:
         model, task, quantization = slot.key
         started = time.monotonic()
         self._announce(slot, slot.state)
         try:
+            slot.weights = await self._weights_of(model)
             backend = await asyncio.shield(self.warm())
             async with self._loading:
                 need = await asyncio.to_thread(backend.estimate_bytes, model, task, quantization=quantization)
@@ -173,6 +207,9 @@ class ModelPool:
     def _closed(self, slot: _Slot, counters: Mapping[str, int]) -> None:
         self._retired.update(counters)
         slot.closed.set()
+        self._leaving.discard(slot)
+        if slot.key in self._slots:  # another has taken its place
+            return
         self._announce(slot, replace(slot.state, state="absent", progress=0.0, bytes=0))
 
     # Memory
@@ -214,7 +251,9 @@ class ModelPool:
         """Unload unless it is in use."""
         if slot.worker is None or not slot.worker.close(if_idle=True):
             return False
-        self._slots.pop(slot.key, None)
+        if self._slots.get(slot.key) is slot:
+            del self._slots[slot.key]
+        self._leaving.add(slot)
         await slot.closed.wait()
         log.info("unloaded %s", slot.key[0])
         return True
@@ -231,8 +270,10 @@ class ModelPool:
 
     async def close(self, wait_s: float = 2.0) -> None:
         """Stop all work and unload; a model in the middle of a long step is left to die with the process."""
-        slots = list(self._slots.values())
+        slots = [*self._slots.values(), *self._leaving]
         self._slots.clear()
+        for task in self._tasks:
+            task.cancel()
         for slot in slots:
             if slot.worker is not None:
                 slot.worker.close()
@@ -250,7 +291,7 @@ class ModelPool:
     @property
     def resident_bytes(self) -> int:
         """Bytes of all models that are loaded or being loaded."""
-        return sum(_bytes(slot) for slot in self._slots.values())
+        return sum(_bytes(slot) for slot in (*self._slots.values(), *self._leaving))
 
     @property
     def device(self) -> str:
@@ -272,7 +313,7 @@ class ModelPool:
     def counters(self) -> Counter[str]:
         """The models' counters summed, unloaded ones included: they only grow."""
         total = Counter(self._retired)
-        for slot in self._slots.values():
+        for slot in (*self._slots.values(), *self._leaving):
             if slot.worker is not None and (model := slot.worker.model) is not None:
                 total.update(model.counters())
         return total
