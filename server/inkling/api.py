@@ -46,7 +46,7 @@ from inkling.text.segments import Segment, SegmentKind, block_at, segments, sent
 from inkling.text.snapshot import Snapshot
 from inkling.text.syntax import Scope, scope_at
 from inkling.text.token_span import TokenSpan
-from inkling.text.uri import uri_path
+from inkling.text.uri import file_path, uri_path
 
 API_VERSION = 1
 """Grows when a plugin written for the previous number could break."""
@@ -441,6 +441,7 @@ __all__ = [
     "GenerateRequest", "GhostText", "Hover", "InklingError", "InlayHint", "Label", "Nothing", "Plugin", "Position",
     "Priority", "Progress", "Range", "Related", "Rendered", "Scope", "Segment", "SegmentKind", "SemanticToken",
     "Severity", "Snapshot", "Summary", "Surface", "Symbol", "Task", "TokenSpan", "Tokens", "block_at", "code_actions",
-    "code_lenses", "command", "completion", "diagnostics", "hover", "inlay_hints", "inline_completion", "outline",
-    "query_spans", "resolver", "scope_at", "segments", "semantic_tokens", "sentences", "uri_path", "workspace_symbols",
+    "code_lenses", "command", "completion", "diagnostics", "file_path", "hover", "inlay_hints", "inline_completion",
+    "outline", "query_spans", "resolver", "scope_at", "segments", "semantic_tokens", "sentences", "uri_path",
+    "workspace_symbols",
 ]  # fmt: skip

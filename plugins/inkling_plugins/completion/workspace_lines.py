@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection
 from contextlib import aclosing
 from pathlib import Path
 
-from inkling.api import Editor, InklingError, Snapshot, uri_path
+from inkling.api import Editor, InklingError, Snapshot, file_path, uri_path
 from inkling_plugins.completion.line_index import FileLines, LineIndex
 
 REFRESH_S = 60.0
@@ -81,13 +81,18 @@ class WorkspaceLines:
                     break
                 if len(file) > _LARGEST or not len(file) or unwanted(file.uri):
                     continue
-                lines = await asyncio.to_thread(_lines, file, self._files.get(file.uri))
-                kept.append((_worth(file, snapshot), file.uri, lines))
+                lines, worth = await asyncio.to_thread(_read, file, self._files.get(file.uri), snapshot)
+                kept.append((worth, file.uri, lines))
                 size += lines.bytes
                 if size > 2 * most_bytes:
                     size = _drop_worst(kept, most_bytes)
         _drop_worst(kept, most_bytes)
         return {uri: lines for _, uri, lines in kept}
+
+
+def _read(file: Snapshot, known: FileLines | None, here: Snapshot) -> tuple[FileLines, tuple[bool, int, float]]:
+    """Touches the disk: for a thread."""
+    return _lines(file, known), _worth(file, here)
 
 
 def _lines(file: Snapshot, known: FileLines | None) -> FileLines:
@@ -100,7 +105,7 @@ def _worth(file: Snapshot, snapshot: Snapshot) -> tuple[bool, int, float]:
     """What counts more is greater."""
     path, here = uri_path(file.uri), uri_path(snapshot.uri)
     try:
-        changed = Path(path).stat().st_mtime
+        changed = file_path(file.uri).stat().st_mtime
     except OSError:
         changed = 0.0
     return file.language == snapshot.language, len(_shared(Path(path).parts, Path(here).parts)), changed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,14 @@ async def test_the_bound_keeps_the_same_language_then_the_near_then_the_new(star
     index = await read(editor, here, one + 9)
     assert len(index) == 1
     assert "near/c.py" in next(index.places("    connection.set_option("))[0]
+    for name in ("far/a.py", "far/d.py"):
+        (tmp_path / "far").mkdir(exist_ok=True)
+        (tmp_path / name).write_text("")
+    for old, new in (("far/a.py", "far/d.py"), ("far/d.py", "far/a.py")):
+        os.utime(tmp_path / old, (1_000, 1_000))
+        os.utime(tmp_path / new, (2_000, 2_000))
+        index = await read(editor, here, 2 * one + 9)
+        assert {uri for uri, _ in index._texts} == {(tmp_path / name).as_uri() for name in ("near/c.py", new)}
     assert len(await read(editor, here, 1 << 20, lambda uri: uri.endswith("c.py"))) == 3
 
 
