@@ -46,6 +46,8 @@ class Prompt:
     enabled: bool = True
     """Offer it."""
     origin: str = field(default="", metadata={"origin": True})
+    given: tuple[str, ...] = field(default=(), metadata={"given": True})
+    """The keys that the settings have, be it with their default values."""
 
     def complaints(self) -> Iterator[tuple[str, str]]:
         """What types cannot say."""
@@ -123,7 +125,7 @@ def _over(base: Prompt, prompt: Prompt) -> Prompt:
     changed = {
         one.name: value
         for one in dataclasses.fields(Prompt)
-        if (value := getattr(prompt, one.name)) != (one.default if one.default is not dataclasses.MISSING else None)
+        if (value := getattr(prompt, one.name)) != one.default or one.name in prompt.given
     }
     return dataclasses.replace(base, **changed)
 

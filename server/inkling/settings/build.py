@@ -236,7 +236,7 @@ def fields_of(cls: type) -> Mapping[str, tuple[dataclasses.Field[Any], Any]]:
     return {
         field.name: (field, hints[field.name])
         for field in dataclasses.fields(cls)
-        if field.init and not field.metadata.get("origin")
+        if field.init and not field.metadata.get("origin") and not field.metadata.get("given")
     }
 
 

@@ -32,10 +32,12 @@ def finish_named(
             continue
         item_class = typing.get_args(annotation)[0]
         origin = next((f.name for f in dataclasses.fields(item_class) if f.metadata.get("origin")), None)
+        given = next((f.name for f in dataclasses.fields(item_class) if f.metadata.get("given")), None)
         kept = []
         for item in clean[name]:
             places = list(_places(sources, name, item["name"]))
             whole = item | ({origin: ", ".join(_place(source, key) for source, key, _ in places)} if origin else {})
+            whole |= {given: tuple(item)} if given else {}
             found = [_problem(places, *complaint) for complaint in _complaints(construct(item_class, whole))]
             problems += found
             kept += [] if found else [whole]

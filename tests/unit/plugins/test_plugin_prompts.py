@@ -154,6 +154,14 @@ async def test_own_prompts_come_beside_and_change_the_bundled(at: Any) -> None:
     assert page.texts == [("Tell me", "arr\n")]
 
 
+def test_a_key_given_with_its_default_value_changes_the_bundled_prompt() -> None:
+    table = {"prompt": [{"name": "fix", "result": "show"}]}
+    loaded = load([Source("user", table, "inkling.toml")], lambda model: True)
+    (own,) = loaded.build("prompts", Prompts.Settings)[0].prompt
+    assert BUNDLED["fix"].result != "show" and prompts([own])["fix"].result == "show"
+    assert prompts([own])["fix"].template == BUNDLED["fix"].template
+
+
 def test_prompts_in_settings_are_checked_and_their_models_need_trust() -> None:
     data = {
         "prompts": {"model": "evil/model"},
