@@ -104,7 +104,7 @@ def _quality(embed: Embedder) -> list[Row]:
         peers: dict[str, Ranking] = {
             "BM25": search(False),
             "MiniLM, name and first paragraph": by_meaning,
-            "the same without words": meaning_alone,
+            "the same without names": meaning_alone,
         }
         for peer, ranking in peers.items():
             title = f"starters/search MRR@10, {words}, against {peer.split(',')[0]}"
@@ -156,7 +156,11 @@ def _first_paragraph(chunk: Chunk) -> str:
 
 
 def _times(embed: Embedder, count: int) -> list[Row]:
-    """A search over the library's words and random vectors, with and without the question's embedding."""
+    """A look-up over the library's words and random vectors, alone and with the question's embedding.
+
+    The first row's clock starts when the vector is there. Both are wall time: on a busy machine, several times
+    what the processor needs.
+    """
     found, generator = library(), np.random.default_rng(0)
     index, place = Index(), Range(Position(0, 0), Position(0, 1))
     for number in range(SIZE):

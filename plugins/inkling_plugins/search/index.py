@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from inkling_plugins.search.bm25 import Bm25
 from inkling_plugins.search.chunks import VIEW_WEIGHTS, Chunk
-from inkling_plugins.search.ranking import fuse
-from inkling_plugins.search.words import terms
+from inkling_plugins.search.ranking import rank
+from inkling_plugins.search.words import identifiers, terms
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,6 +53,8 @@ class Index:
         self._bm25 = Bm25()
         self._vectors: NDArray[np.float32] | None = None
         self._embedded: set[int] = set()
+        self._generation = 0  # grows when slots are renumbered or vectors forgotten: what was worked out is of no use
+        self._named: dict[str, set[int]] = {}
 
     def __len__(self) -> int:
         """Chunks."""
@@ -81,6 +83,7 @@ class Index:
                 slots.append(self._bm25.add(chunk.terms()))
                 self._slots.append((uri, chunk))
                 self._alive.append(1)
+                self._named.setdefault(chunk.name, set()).add(slots[-1])
             self._count += len(slots)
             self._files[uri] = digest, slots
             return slots
@@ -90,6 +93,8 @@ class Index:
         with self._lock:
             for uri in uris:
                 for slot in self._files.pop(uri, (b"", []))[1]:
+                    if (held := self._slots[slot]) is not None:
+                        self._unname(held[1].name, slot)
                     self._slots[slot] = None
                     self._alive[slot] = 0
                     self._count -= 1
@@ -107,18 +112,26 @@ class Index:
         """The vectors are another model's."""
         with self._lock:
             self._vectors, self._embedded = None, set()
+            self._generation += 1
 
-    def missing(self, uris: Iterable[str]) -> list[tuple[int, Chunk]]:
-        """The chunks of these files that have no vector."""
+    def missing(self, uris: Iterable[str]) -> tuple[int, list[tuple[int, Chunk]]]:
+        """The chunks of these files that have no vector, by slot, and the generation in which the slots count."""
         with self._lock:
             slots = [slot for uri in uris for slot in self._files.get(uri, (b"", []))[1] if slot not in self._embedded]
-            return [(slot, held[1]) for slot in slots if (held := self._slots[slot]) is not None]
+            found = [(slot, held[1]) for slot in slots if (held := self._slots[slot]) is not None]
+            return self._generation, found
 
-    def set_vectors(self, vectors: Mapping[int, NDArray[np.float32]]) -> None:
-        """Give slots their vectors; slots that are gone meanwhile are left out."""
+    def set_vectors(self, vectors: Mapping[int, NDArray[np.float32]], generation: int | None = None) -> bool:
+        """Give slots their vectors; slots that are gone meanwhile are left out.
+
+        False, and nothing is set, when the slots are another `generation`'s: they stand for other chunks now, or the
+        vectors are another model's.
+        """
         import numpy as np
 
         with self._lock:
+            if generation is not None and generation != self._generation:
+                return False
             for slot, vector in vectors.items():
                 if self._slots[slot] is None:
                     continue
@@ -130,6 +143,7 @@ class Index:
                     self._vectors = grown
                 self._vectors[slot] = vector
                 self._embedded.add(slot)
+            return True
 
     def search(self, question: str, vector: NDArray[np.float32] | None, most: int) -> list[Hit]:
         """The best chunks, best first. Without a vector by terms alone."""
@@ -141,7 +155,8 @@ class Index:
                 return []
             lexical = self._bm25.scores(terms(question))
             similar = self._similarities(vector)
-            scores = fuse(lexical, similar)
+            named = [slot for name in identifiers(question) for slot in self._named.get(name, ())]
+            scores = rank(lexical, similar, named)
             scores[np.frombuffer(self._alive, np.uint8) == 0] = -np.inf
             return self._hits(scores, similar, most)
 
@@ -201,6 +216,12 @@ class Index:
                 hits.append(Hit(uri, chunk, float(scores[slot]), float(similar[slot])))
         return hits
 
+    def _unname(self, name: str, slot: int) -> None:
+        slots = self._named[name]
+        slots.discard(slot)
+        if not slots:
+            del self._named[name]
+
     def _compact(self) -> None:
         """Start over without the slots of what is gone, once they are many."""
         dead = len(self._slots) - len(self)
@@ -209,7 +230,8 @@ class Index:
         files, held, vectors, embedded = self._files, self._slots, self._vectors, self._embedded
         self._files, self._slots, self._bm25 = {}, [], Bm25()
         self._alive, self._count = bytearray(), 0
-        self._vectors, self._embedded = None, set()
+        self._vectors, self._embedded, self._named = None, set(), {}
+        self._generation += 1
         for uri, (digest, slots) in files.items():
             chunks = [kept[1] for slot in slots if (kept := held[slot]) is not None]
             new = self.put(uri, digest, chunks)

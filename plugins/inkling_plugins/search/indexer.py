@@ -51,14 +51,18 @@ class Indexer:
         self._walking: asyncio.Task[None] | None = None
         self._updating = asyncio.Lock()
         self._walked_at = -1e9
-        self._model = ""
+        self._identity = ""  # the model and its weights: whose vectors the index has
+        self._closed = False
         self._revisions: dict[str, int] = {}
         self.index: Index | None = None
         self.shortfall: Nothing | None = None
         """Why the index does not hold everything."""
 
-    async def ready(self, scope: Scope, patience_s: float) -> Index:
-        """The index as it now is; waits a while for one that is being made. Raises InklingError without a cache."""
+    async def ready(self, scope: Scope, patience_s: float, priority: Priority = Priority.ACTION) -> Index:
+        """The index as it now is; waits a while for one that is being made. Raises InklingError without a cache.
+
+        What was typed meanwhile is embedded with `priority`.
+        """
         index = await self._load(scope)
         stale = time.monotonic() - self._walked_at > scope.refresh_s
         cancelled = self.shortfall is not None and self.shortfall.reason == "index-cancelled"
@@ -66,7 +70,7 @@ class Indexer:
             self.walk(scope)
         if self._walking is not None and self.busy and self._walked_at < 0:
             await asyncio.wait({self._walking}, timeout=patience_s)
-        await self._read_open(index, scope)
+        await self._read_open(index, scope, priority)
         return index
 
     @property
@@ -87,32 +91,43 @@ class Indexer:
 
     async def close(self) -> None:
         """End what runs."""
-        if self._walking is not None:
-            self._walking.cancel()
-            await asyncio.gather(self._walking, return_exceptions=True)
+        self._closed = True
+        await self._end_walk()
         if self._store is not None:
             await asyncio.to_thread(self._store.close)
 
     async def _load(self, scope: Scope) -> Index:
         async with self._updating:
             if self.index is None:
-                read = await asyncio.to_thread(_read_store, self._editor, scope.model)
+                self._identity = await self._identify(scope.model)
+                read = await asyncio.to_thread(_read_store, self._editor, self._identity)
                 self.index, self._store = read
-                self._model = scope.model
             index = self.index
             assert index is not None
-            if scope.model != self._model:
-                self._model, self._walked_at = scope.model, -1e9
+            identity = await self._identify(scope.model)
+            if identity != self._identity:
+                await self._end_walk()
+                self._identity, self._walked_at, self.shortfall = identity, -1e9, None
                 await asyncio.to_thread(index.forget_vectors)
             return index
 
+    async def _identify(self, model: str) -> str:
+        return f"{model}\0{await self._engine.weights(model, 'feature-extraction')}"
+
+    async def _end_walk(self) -> None:
+        """A walk for another model would put its vectors among the new one's."""
+        if self._walking is not None:
+            self._walking.cancel()
+            await asyncio.gather(self._walking, return_exceptions=True)
+
     async def _walk(self, scope: Scope) -> None:
         assert self.index is not None
+        identity = self._identity
         try:
             async with self._editor.progress("Reading the workspace for search") as progress:
                 await self._read_all(self.index, scope, progress)
-                await self._fill(self.index, scope, self.index.uris(), progress)
-                await asyncio.to_thread(self._prune, self.index)
+                await self._fill(self.index, scope.model, identity, self.index.uris(), Priority.BACKGROUND, progress)
+                await asyncio.to_thread(self._prune, self.index, identity)
             self._walked_at = time.monotonic()
         except asyncio.CancelledError:
             self.shortfall = Nothing(
@@ -121,6 +136,9 @@ class Indexer:
         except InklingError as error:
             self.shortfall = Nothing(error.reason, str(error))
             self._walked_at = time.monotonic()  # not again at every keystroke
+        finally:
+            if not self._closed:
+                self._editor.refresh("diagnostics")  # which said that they wait for this
 
     async def _read_all(self, index: Index, scope: Scope, progress: Progress) -> None:
         seen: set[str] = set()
@@ -159,8 +177,11 @@ class Indexer:
         self._revisions[snapshot.uri] = snapshot.revision
         return new
 
-    async def _read_open(self, index: Index, scope: Scope) -> None:
+    async def _read_open(self, index: Index, scope: Scope, priority: Priority) -> None:
         async with self._updating:
+            identity = self._identity
+            if identity.partition("\0")[0] != scope.model:
+                return  # another model is set meanwhile, whose walk reads them too
             changed = [
                 snapshot
                 for snapshot in self._editor.documents()
@@ -168,27 +189,47 @@ class Indexer:
             ]
             new = [snapshot.uri for snapshot in changed if await self._read(index, snapshot)]
             if new:
-                await self._fill(index, scope, new, None)
+                await self._fill(index, scope.model, identity, new, priority, None)
 
-    async def _fill(self, index: Index, scope: Scope, uris: Iterable[str], progress: Progress | None) -> None:
+    async def _fill(
+        self,
+        index: Index,
+        model: str,
+        identity: str,
+        uris: Iterable[str],
+        priority: Priority,
+        progress: Progress | None,
+    ) -> None:
         """Give every chunk its vectors, from the disk or from the model."""
+        uris = list(uris)
+        while identity == self._identity:
+            generation, missing = await asyncio.to_thread(index.missing, uris)
+            for start in range(0, len(missing), _BATCH):
+                part = [(slot, chunk.views()) for slot, chunk in missing[start : start + _BATCH]]
+                vectors = await self._vectors(model, identity, part, priority)
+                if not await asyncio.to_thread(index.set_vectors, vectors, generation):
+                    break  # renumbered meanwhile: what is still missing has other slots now
+                if progress is not None:
+                    done = start + len(part)
+                    progress.report(f"{done:,} of {len(missing):,} pieces", done / len(missing))
+            else:
+                return
+
+    async def _vectors(
+        self, model: str, identity: str, part: list[tuple[int, tuple[str, ...]]], priority: Priority
+    ) -> dict[int, NDArray[np.float32]]:
+        """The vectors by slot of chunks given by their views."""
         assert self._store is not None
-        missing = await asyncio.to_thread(index.missing, list(uris))
-        for start in range(0, len(missing), _BATCH):
-            part = missing[start : start + _BATCH]
-            keyed = [(slot, key(scope.model, chunk.views()), chunk.views()) for slot, chunk in part]
-            known = await asyncio.to_thread(self._store.vectors, [k for _, k, _ in keyed])
-            absent = {k: views for _, k, views in keyed if k not in known}
-            if absent:
-                priority = Priority.BACKGROUND if progress is not None else Priority.ACTION
-                texts = list(dict.fromkeys(view for views in absent.values() for view in views))
-                answers = await self._engine.embed(texts, model=scope.model, priority=priority)
-                made = await asyncio.to_thread(_averages, absent, dict(zip(texts, answers, strict=True)))
-                await asyncio.to_thread(self._store.put_vectors, made)
-                known |= made
-            await asyncio.to_thread(index.set_vectors, {slot: known[k] for slot, k, _ in keyed})
-            if progress is not None:
-                progress.report(f"{start + len(part):,} of {len(missing):,} pieces", (start + len(part)) / len(missing))
+        keyed = [(slot, key(identity, views), views) for slot, views in part]
+        known = await asyncio.to_thread(self._store.vectors, [k for _, k, _ in keyed])
+        absent = {k: views for _, k, views in keyed if k not in known}
+        if absent:
+            texts = list(dict.fromkeys(view for views in absent.values() for view in views))
+            answers = await self._engine.embed(texts, model=model, priority=priority)
+            made = await asyncio.to_thread(_averages, absent, dict(zip(texts, answers, strict=True)))
+            await asyncio.to_thread(self._store.put_vectors, made)
+            known |= made
+        return {slot: known[k] for slot, k, _ in keyed}
 
     def _path(self, uri: str) -> str:
         """A file's path in its workspace folder."""
@@ -196,19 +237,19 @@ class Indexer:
         folders = (uri_path(folder.as_uri()) + "/" for folder in self._editor.workspace_folders())
         return next((path.removeprefix(folder) for folder in folders if path.startswith(folder)), "")
 
-    def _prune(self, index: Index) -> None:
+    def _prune(self, index: Index, identity: str) -> None:
         assert self._store is not None
-        keys = {key(self._model, chunk.views()) for chunk in index.chunks()}
+        keys = {key(identity, chunk.views()) for chunk in index.chunks()}
         if self._store.vector_count() > _PRUNED * len(keys) + _BATCH:
             self._store.keep_vectors(keys)
 
 
-def _read_store(editor: Editor, model: str) -> tuple[Index, Store]:
+def _read_store(editor: Editor, identity: str) -> tuple[Index, Store]:
     index, store = Index(), Store(editor.cache_folder())
     keys: dict[int, bytes] = {}
     for uri, digest, found in store.files():
         for slot, chunk in zip(index.put(uri, digest, found), found, strict=True):
-            keys[slot] = key(model, chunk.views())
+            keys[slot] = key(identity, chunk.views())
     vectors = store.vectors(list(keys.values()))
     index.set_vectors({slot: vectors[k] for slot, k in keys.items() if k in vectors})
     return index, store

@@ -12,6 +12,7 @@ from inkling.api import (
     InklingError,
     Nothing,
     Plugin,
+    Priority,
     Range,
     Related,
     Severity,
@@ -100,12 +101,14 @@ class Search(Plugin):
             yield shortfall
 
     @diagnostics
-    async def near_duplicates(self, snapshot: Snapshot) -> AsyncIterator[Diagnostic]:
+    async def near_duplicates(self, snapshot: Snapshot) -> AsyncIterator[Diagnostic | Nothing]:
         """Hints where the document says what another place says; off unless asked for."""
         settings = self.settings
         if not (settings.enabled and settings.near_duplicates):
             return
-        index = await self._indexer.ready(self._scope(), _SYMBOL_PATIENCE_S)
+        index = await self._indexer.ready(self._scope(), _SYMBOL_PATIENCE_S, Priority.BACKGROUND)
+        if self._indexer.busy:
+            yield Nothing("indexing", "The workspace is being read; the hints are shown anew when that is done.")
         found = await asyncio.to_thread(index.twins, snapshot.uri, settings.duplicate_similarity, _TWIN_WORDS)
         for chunk, twin in found:
             where = f"{twin.chunk.name}, {uri_path(twin.uri).rpartition('/')[2]}:{twin.chunk.range.start.line + 1}"

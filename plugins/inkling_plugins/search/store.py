@@ -127,9 +127,9 @@ class Store:
             raise _refused(self._path) from error
 
 
-def key(model: str, views: Sequence[str]) -> bytes:
-    """What the vector of a chunk's views under a model is kept by."""
-    return hashlib.blake2b("\0".join((model, *views)).encode("utf-8", "replace"), digest_size=16).digest()
+def key(identity: str, views: Sequence[str]) -> bytes:
+    """What the vector of a chunk's views is kept by; `identity` says which model, and which weights of it."""
+    return hashlib.blake2b("\0".join((identity, *views)).encode("utf-8", "replace"), digest_size=16).digest()
 
 
 def _refused(path: Path) -> InklingError:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 _WORD = re.compile(r"[^\W_]+")
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_NAME = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 _STOP = frozenset(
     """a an and are as at be been but by can do does for from had has have how i if in into is it its may my no not of
     on or our should so than that the their then there these they this those to was we were what when where which while
@@ -18,6 +19,14 @@ _LONGEST = 40
 def split_identifier(name: str) -> str:
     """`HTTPServer.do_get` as `HTTP Server do get`."""
     return " ".join(part for word in _WORD.findall(name) for part in _HUMP.split(word) if part)
+
+
+def identifiers(question: str) -> list[str]:
+    """What a question names as code does: `feed_cat`, `readLine`, the last of `json.loads`, or its only word."""
+    names = _NAME.findall(question)
+    if len(names) != 1 or len(question.split()) != 1:
+        names = [name for name in names if "_" in name.strip("_") or "." in name or _HUMP.search(name)]
+    return list(dict.fromkeys(name.rpartition(".")[2] for name in names))
 
 
 def terms(text: str) -> Iterator[str]:

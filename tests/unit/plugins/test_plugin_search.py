@@ -179,7 +179,7 @@ def test_index_keeps_what_is_there_when_files_come_and_go() -> None:
     for number in range(140):  # 4,200 slots, of which 1,500 are alive: compacted on the way
         put(number)
         if number % 35 == 34:
-            best = index.search(f"number{number}", np.array(engine.vector(f"number{number}"), np.float32), 30)
+            best = index.search(f"thing{number}", np.array(engine.vector(f"number{number}"), np.float32), 30)
             assert {hit.chunk.name for hit in best} == {f"thing{number}"} and len(best) == 30
     assert len(index) == index.embedded == 1500 and len(index.chunks()) == 1500
     index.remove([f"file:///{number}" for number in range(49)])
@@ -344,3 +344,86 @@ async def test_an_empty_workspace_says_so(search: Any) -> None:
     assert await ask(plugin, "? cat") == ["no-match"]
     with pytest.raises(InklingError, match="no text to search"):
         await plugin.find(None, None, question="cat")
+
+
+# -- what changes while the workspace is read
+
+
+def test_vectors_made_before_the_slots_were_renumbered_are_refused() -> None:
+    index = Index()
+    piece = Chunk("thing", "", "function", HERE, (), "about it")
+    index.put("file:///old", b"", [piece] * 2_100)
+    index.put("file:///new", b"", [piece] * 3)
+    generation, missing = index.missing(["file:///new"])
+    index.remove(["file:///old"])
+    index.search("thing", None, 1)  # renumbers
+    vector = np.ones(4, np.float32)
+    assert not index.set_vectors({slot: vector for slot, _ in missing}, generation) and index.embedded == 0
+    generation, missing = index.missing(["file:///new"])
+    assert index.set_vectors({slot: vector for slot, _ in missing}, generation) and index.embedded == 3
+
+
+class Held(Meaning):
+    """Never answers for the first model."""
+
+    asked: asyncio.Event
+
+    async def embed(
+        self, texts: Sequence[str], *, model: str, priority: Priority = Priority.BACKGROUND
+    ) -> list[list[float]]:
+        if model != "other":
+            self.asked.set()
+            await asyncio.Event().wait()
+        return await super().embed(texts, model=model, priority=priority)
+
+
+async def test_a_model_set_during_the_reading_gets_an_index_of_its_own(search: Any) -> None:
+    engine = Held()
+    engine.asked = asyncio.Event()
+    plugin = await search(engine=engine)
+    first = asyncio.create_task(ask(plugin, "? cat"))
+    await engine.asked.wait()
+    old = plugin._indexer._walking
+    plugin.settings = Search.Settings(model="other")
+    assert (await ask(plugin, "? nourish a feline"))[0] == "feed_cat"
+    assert old.done() and plugin._indexer.index.embedded == len(plugin._indexer.index)
+    texts = {text for call in engine.calls for text in call.arguments["texts"]}
+    assert {view for chunk in plugin._indexer.index.chunks() for view in chunk.views()} <= texts
+    await first
+
+
+async def test_weights_trained_anew_mean_other_vectors(search: Any) -> None:
+    plugin = await search()
+    await ask(plugin, "? cat")
+    plugin.engine.known_weights["starter:encoder"] = "newer"
+    before = len(plugin.engine.calls)
+    await ask(plugin, "? cat")
+    assert sum(len(call.arguments["texts"]) for call in plugin.engine.calls[before:]) > 1, "all of the pieces anew"
+    again = await search(engine=Meaning(known_weights={"starter:encoder": "newest"}))
+    await ask(again, "? cat")
+    assert len(again.engine.calls) > 1
+
+
+async def test_hints_do_not_hurry_and_say_that_they_wait(search: Any) -> None:
+    plugin = await search(near_duplicates=True)
+    page = plugin.editor.snapshot("care.py")
+    await ask(plugin, "? cat")
+    assert plugin.editor.refreshed == ["diagnostics"]
+    plugin.editor.texts["care.py"] += '\n\ndef walk_puppy():\n    """Take the puppy out."""\n'
+    plugin.open_documents.append(page := plugin.editor.snapshot("care.py"))
+    assert [found async for found in plugin.near_duplicates(page)] == []
+    assert plugin.engine.calls[-1].arguments["priority"] is Priority.BACKGROUND
+    walking = plugin._indexer._walking
+    plugin._indexer._walking = asyncio.create_task(asyncio.sleep(5))
+    assert [found.reason async for found in plugin.near_duplicates(page)] == ["indexing"]
+    plugin._indexer._walking.cancel()
+    plugin._indexer._walking = walking
+
+
+async def test_what_a_question_names_comes_first_and_other_words_do_not_count(search: Any) -> None:
+    plugin = await search()
+    assert (await ask(plugin, "? where does add_dog look after a cat"))[0] == "add_dog"
+    index, vector = plugin._indexer.index, np.array(plugin.engine.vector("nourish feline"), np.float32)
+    found = index.search("garden water sun", vector, 9)
+    best = index.search("nourish feline", vector, 1)[0]
+    assert found[0] == best and best.score == best.similarity
