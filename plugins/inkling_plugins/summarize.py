@@ -23,6 +23,7 @@ from inkling.api import (
     command,
     resolver,
     segments,
+    sentences,
 )
 from inkling_plugins.doc_comments import DocPlace, comment, doc_place, documentation
 from inkling_plugins.map_reduce import Plan, summarize_long
@@ -34,6 +35,8 @@ _TEXT_LANGUAGES = frozenset(
     {"markdown", "mdx", "plaintext", "text", "latex", "tex", "restructuredtext", "rst", "gitcommit"}
 )
 _FEWEST_WORDS = 12
+_FEWEST_SENTENCES = 5
+"""Of comments and docstrings, below which a summary above them would not be shorter."""
 
 
 class Summarize(Plugin):
@@ -65,7 +68,8 @@ class Summarize(Plugin):
             return
         if not range.is_empty and _enough(snapshot.text_in(range)):
             yield Action("Summarize selection", "refactor", command="summarize.selection")
-            yield Action("Insert summary above", "refactor.rewrite", resolve="summary_above")
+            if snapshot.language in _TEXT_LANGUAGES or await asyncio.to_thread(_long_enough, snapshot, range):
+                yield Action("Insert summary above", "refactor.rewrite", resolve="summary_above")
         if snapshot.language in _TEXT_LANGUAGES:
             return
         if await asyncio.to_thread(_says_enough, snapshot, range):
@@ -153,6 +157,14 @@ def _report(progress: Progress, plan: Plan) -> None:
 
 def _enough(text: str) -> bool:
     return len(text.split(maxsplit=_FEWEST_WORDS)) >= _FEWEST_WORDS
+
+
+def _long_enough(snapshot: Snapshot, range: Range) -> bool:
+    """Whether the prose among code says so much that a summary above it would be shorter: what is chosen from one or
+    two comments is only one of them, told twice."""
+    start, end = snapshot.offset(range.start), snapshot.offset(range.end)
+    found = (s for s in segments(snapshot, _PROSE_IN_CODE) if start <= s.start and s.end <= end)
+    return sum(len(sentences(segment)) for segment in found) >= _FEWEST_SENTENCES
 
 
 def _all(snapshot: Snapshot) -> Range:

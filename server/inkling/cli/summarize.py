@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import sys
 from typing import Any
 
 from inkling.cli.pipes import add_file, engine, read
@@ -23,7 +24,12 @@ def run(args: argparse.Namespace) -> int:
     text = read(args.file, secrets=args.secret_files)
     if not text.strip():
         raise InklingError("no-text", "There is nothing to summarize.", "Give text on standard input or name a file.")
-    print(asyncio.run(_summarize(args, _prose(args.file, text))).strip())
+    prose = _prose(args.file, text)
+    summary, kind = asyncio.run(_summarize(args, prose))
+    print(summary.strip())
+    if kind == "key-sentences" and len(summary.split()) >= len(prose.split()):
+        words = f"the text is short already: its key sentences, of {args.sentences} at most, are all of it"
+        print(f"inkling summarize: {words}", file=sys.stderr)
     return 0
 
 
@@ -37,7 +43,8 @@ def _prose(name: str, text: str) -> str:
     return "\n\n".join(segment.text for segment in segments(document, kinds)) or text
 
 
-async def _summarize(args: argparse.Namespace, text: str) -> str:
+async def _summarize(args: argparse.Namespace, text: str) -> tuple[str, str]:
+    """The summary and its kind."""
     from inkling_plugins.map_reduce import summarize_long
 
     async with engine() as connection:
@@ -46,4 +53,4 @@ async def _summarize(args: argparse.Namespace, text: str) -> str:
             return await connection.summarize(part, model=args.model, max_sentences=args.sentences)
 
         summary = await summarize_long(text, 6000, one, lambda plan: None)
-    return str(summary.text)
+    return str(summary.text), str(summary.kind)

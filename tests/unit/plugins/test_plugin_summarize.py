@@ -45,6 +45,12 @@ def applied(snapshot: Snapshot, edit: Any) -> str:
         (f'def f():\n    """Done."""\n    x = "{PROSE}"|\n', "python", []),
         (f"// {PROSE}\nfunction f() {{\n  |x(); y(); z(); a(b, c, d, e); f(1, 2, 3, 4, 5, 6);\n}}\n", "javascript", []),
         ("x = 1|\n", "python", []),
+        (f"|# {PROSE}\nx = 1\n|", "python", ["Summarize selection", "Summarize into docstring"]),
+        (
+            "|" + "# One says this. Two says that.\nx = 1\n" * 3 + "|",
+            "python",
+            ["Summarize selection", "Insert summary above", "Summarize into docstring"],
+        ),
     ],
 )
 async def test_what_is_offered(started: Any, text: str, language: str, expected: list[str]) -> None:
