@@ -15,8 +15,8 @@ Format = Callable[[Sequence[Finding], int], str]
 _ANNOTATIONS = {"error": "error", "warning": "warning", "information": "notice", "hint": "notice"}
 
 
-def text(findings: Sequence[Finding], files: int) -> str:
-    """One line each, as compilers write them, and a summary."""
+def text(findings: Sequence[Finding], files: int, failures: int = 0) -> str:
+    """One line each, as compilers write them, and a summary, which owns up to what could not be checked."""
     lines = [
         f"{finding.path}:{finding.place[0]}:{finding.place[1]}: {finding.level}: "
         f"{' '.join(finding.diagnostic.message.split())} [{finding.code}]"
@@ -29,6 +29,10 @@ def text(findings: Sequence[Finding], files: int) -> str:
         if counts[level]
     ]
     where = f"{files:,} {_many(files, 'file')}"
+    if failures:
+        some = f"{failures:,} {_many(failures, 'problem')} above, so not all could be checked"
+        lines.append(f"{', '.join(parts) or 'Nothing else found'} in {where}: {some}.")
+        return "\n".join(lines) + "\n"
     lines.append(f"{', '.join(parts)} in {where}." if parts else f"Nothing found in {where}.")
     return "\n".join(lines) + "\n"
 

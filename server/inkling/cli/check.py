@@ -9,7 +9,7 @@ import argparse
 import asyncio
 import sys
 from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from inkling.text.walk import Skipped
 
 FORMATS = ("text", "json", "sarif", "github")
+_SOON_S, _PATIENCE_S = 0.5, 2.0
+"""How long a check says nothing, on a terminal and elsewhere, while its models load."""
 LEVELS = ("error", "warning", "information", "hint", "never")
 
 
@@ -98,17 +100,17 @@ async def check(args: argparse.Namespace, engine: Callable[[EngineSettings], Eng
     from inkling.check.files import find_root
     from inkling.check.finding import LEVELS as severities
     from inkling.check.formats import FORMATS as writers
-    from inkling.check.formats import write_report
+    from inkling.check.formats import text, write_report
     from inkling.check.session import open_session
     from inkling.engine.client import connect
 
     root = find_root(Path.cwd())
-    failed = False
+    failures = 0
     async with open_session(root, settings_of(args, root), engine or connect) as session:
         session.choose(args.plugin)
         for words in [*map(str, session.problems), *(f"{name}: {why}" for name, why in session.broken)]:
             print(f"inkling check: {words}", file=sys.stderr)
-            failed = True
+            failures += 1
         if not session.plugins:
             raise InklingError(
                 "nothing-to-do",
@@ -118,26 +120,27 @@ async def check(args: argparse.Namespace, engine: Callable[[EngineSettings], Eng
         findings: list[Finding] = []
         count = made = 0
         told: set[str] = set()
-        async with aclosing(_checked(args, session, _inputs(args, session, root))) as results:
+        checking = _checked(args, session, _inputs(args, session, root))
+        async with _telling_of_loads(session), aclosing(checking) as results:
             async for result in results:
                 if isinstance(result, Unread):
-                    failed = failed or result.counts
+                    failures += result.counts
                     print(f"inkling check: {result.path}: {result.detail}", file=sys.stderr)
                     continue
                 checked, fixes = result
                 findings += checked.findings
                 count, made = count + 1, made + fixes
                 for plugin, reason in checked.failures:
-                    failed = True
                     words = f"{plugin}: {reason.detail or reason.reason}"
                     words = f"{checked.path}: {words}" if reason.reason in ("too-large", "timed-out") else words
                     if words not in told:
                         told.add(words)
+                        failures += 1
                         print(f"inkling check: {words}", file=sys.stderr)
     findings.sort(key=lambda finding: (finding.path, finding.place))
     if args.write_baseline is not None:
-        return _write_baseline(args, root, findings, failed)
-    report = writers[args.format](findings, count)
+        return _write_baseline(args, root, findings, bool(failures))
+    report = text(findings, count, failures) if args.format == "text" else writers[args.format](findings, count)
     if args.output is not None:
         write_report(args.output, report)
     elif "-" in args.paths and args.fix:
@@ -146,10 +149,37 @@ async def check(args: argparse.Namespace, engine: Callable[[EngineSettings], Eng
         sys.stdout.write(report)
     if made:
         print(f"inkling check: {made:,} fixed.", file=sys.stderr)
-    if failed:
+    if failures:
         return 2
     worst = [finding for finding in findings if args.fail_on != "never"]
     return int(any(finding.diagnostic.severity <= severities[args.fail_on] for finding in worst))
+
+
+@asynccontextmanager
+async def _telling_of_loads(session: Session) -> AsyncGenerator[None, None]:
+    """While this is open, what takes the engine long goes to standard error: once per model, and soon on a terminal."""
+
+    async def tell() -> None:
+        await asyncio.sleep(_SOON_S if sys.stderr.isatty() else _PATIENCE_S)
+        said: set[str] = set()
+        while True:
+            try:
+                models = (await session.engine.status()).models
+                words = [f"Loading {model.id} …" for model in models if model.state == "loading"]
+            except InklingError:
+                words = ["Starting the engine …"]
+            for line in words:
+                if line not in said:
+                    said.add(line)
+                    print(f"inkling check: {line}", file=sys.stderr, flush=True)
+            await asyncio.sleep(_SOON_S)
+
+    telling = asyncio.create_task(tell())
+    try:
+        yield
+    finally:
+        telling.cancel()
+        await asyncio.gather(telling, return_exceptions=True)
 
 
 def _write_baseline(args: argparse.Namespace, root: Path, findings: list[Finding], failed: bool) -> int:

@@ -28,8 +28,8 @@ class EngineSettings:
     threads: int = 0
     """Compute threads on the CPU; 0 takes one per physical core, at most 8."""
 
-    idle_seconds: float = 60.0
-    """The engine leaves this long after its last window has gone."""
+    idle_seconds: float = 300.0
+    """The engine leaves this long after its last window or command has gone, so that the next need not load models."""
 
     unload_seconds: float = 900.0
     """A model leaves memory after this long without a request."""

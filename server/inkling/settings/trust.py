@@ -56,9 +56,11 @@ def workspace_gate(allowed_models: Sequence[str], is_installed: Callable[[str], 
             if not isinstance(name, str) or not name or name.startswith("starter:"):
                 continue  # of a wrong type: said by the type check
             if not any(fnmatch.fnmatchcase(name, pattern) for pattern in allowed_models) and not is_installed(name):
+                from inkling.settings.files import user_file
+
                 return (
-                    f'"{name[:96]}" is not in your model catalog, so add it to server.models in your own settings '
-                    "or trust this workspace."
+                    f'"{name[:96]}" is not in your model catalog, so fetch it with `inkling models pull`, or add it to '
+                    f"server.models in {user_file()}, or trust this workspace (`--trust` in a terminal)."
                 )
         return ""
 
