@@ -25,6 +25,7 @@ from inkling.api import (
 )
 from inkling_plugins.ignores import ignore_edit
 from inkling_plugins.rules.baseline import fingerprint
+from inkling_plugins.rules.in_place import rule_in_place_of
 from inkling_plugins.rules.judge import Finding
 from inkling_plugins.rules.linter import Linter
 from inkling_plugins.rules.news import News
@@ -96,10 +97,17 @@ class Classify(Plugin):
         if not settings.languages.get(snapshot.language, settings.languages.get("*", True)):
             yield Nothing("language-off", "This language is off in [classify] languages.")
             return
+        built_in = _rule(settings)
+        rule = rule_in_place_of(built_in, snapshot, self.editor.workspace_folders())
+        if rule is not None:
+            yield Nothing(
+                "rule-instead", f"The rule {rule.name} reads this with the same model, so [classify] does not."
+            )
+            return
         open_now = {document.uri for document in self.editor.documents()} | {snapshot.uri}
         self._linter.keep(open_now)
         self._news.keep(open_now)
-        result = await self._linter.check(snapshot, _rule(settings), PATIENCE_S, settings.max_sentences)
+        result = await self._linter.check(snapshot, built_in, PATIENCE_S, settings.max_sentences)
         for reason in result.reasons:
             if reason.reason == "too-large":
                 reason = Nothing("too-large", f"More than [classify] max_sentences = {settings.max_sentences:,}.")

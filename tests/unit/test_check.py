@@ -99,6 +99,14 @@ async def test_text_and_statuses(folder: Path, capsys: pytest.CaptureFixture[str
     assert named.out.startswith("build/out.md:1:1: warning")
 
 
+async def test_no_sentence_is_marked_twice(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "inkling.toml").write_text(RULES + '\n[classify]\nseverity = "warning"\n')
+    done = await check(capsys)
+    assert done.out.count("Reads as hostile") == done.out.count("tone/hostile") == 2 and done.err == ""
+    alone = await check(capsys, "--plugin", "classify")
+    assert "tone/hostile" not in alone.out and "Reads as hostile" in alone.out
+
+
 async def test_what_cannot_be_checked_is_status_2_with_its_reason(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

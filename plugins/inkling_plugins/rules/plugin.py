@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ from inkling_plugins.rules import present, similar
 from inkling_plugins.rules.baseline import Baseline, fingerprint, load
 from inkling_plugins.rules.feedback import note
 from inkling_plugins.rules.fixes import is_key, redactions
+from inkling_plugins.rules.in_place import holders
 from inkling_plugins.rules.judge import Finding
 from inkling_plugins.rules.linter import Linter, Result, why_not
 from inkling_plugins.rules.listing import listing, markdown
@@ -92,10 +93,12 @@ class Rules(Plugin):
         )
         self._similar = Similar()
         self._news = News()
+        holders.add(self)
         self._baseline: tuple[tuple[Path, int] | None, Baseline] = (None, Baseline({}))
 
     async def stop(self) -> None:
         """Write what is fresh."""
+        holders.discard(self)
         await self._linter.reader.stop()
 
     async def diagnostics_key(self) -> str:
@@ -297,6 +300,11 @@ class Rules(Plugin):
         return redactions(snapshot, result.findings)
 
     # -- inside
+
+    def rules_in(self, folders: Sequence[Path]) -> Iterator[Rule]:
+        """The active rules, if these are the folders that this plugin works for."""
+        if tuple(self.editor.workspace_folders()) == tuple(folders):
+            yield from self._all()
 
     def _all(self) -> Iterator[Rule]:
         if self.settings.enabled:

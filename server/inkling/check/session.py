@@ -28,7 +28,7 @@ AT_ONCE = 32
 """Files that are checked at the same time: their texts share the engine's batches."""
 LONG_S = 86_400.0
 NEWS_S = 30.0
-FINE = frozenset({"disabled", "language-off", "other-files", "other-languages"})
+FINE = frozenset({"disabled", "language-off", "other-files", "other-languages", "rule-instead"})
 """Reasons for nothing that are as the user wants it."""
 
 

@@ -9,6 +9,8 @@ import pytest
 from inkling.api import Diagnostic, InklingError, Label, Nothing, Severity, Snapshot
 from inkling.engine.fake import FakeEngine
 from inkling_plugins.classify import Classify
+from inkling_plugins.rules.plugin import Rules
+from inkling_plugins.rules.rule import Rule
 
 RUDE = {"stupid": [Label("hostile", 0.9)], "lovely": [Label("praise", 0.8)], "maybe": [Label("hostile", 0.6)]}
 
@@ -184,3 +186,25 @@ async def test_commands_without_a_label_say_so(started: Any) -> None:
         await plugin.ignore_label(None, None)
     with pytest.raises(InklingError, match="threshold"):
         await plugin.raise_threshold(None, None, label="x", threshold=2.0)
+
+
+@pytest.mark.parametrize(("changes", "aside"), [
+    ({}, True),
+    ({"enabled": False}, False),
+    ({"when": "demand"}, False),
+    ({"surface": "code-lens"}, False),
+    ({"model": "someone/else"}, False),
+    ({"on": ("string",)}, False),
+    ({"on": ("paragraph", "*.py")}, False),
+])  # fmt: skip
+async def test_a_users_rule_with_the_same_model_reads_in_its_place(
+    changes: dict[str, Any], aside: bool, started: Any
+) -> None:
+    rule = Rule(**{"name": "tone", "model": "starter:tone", "on": ("paragraph",), **changes})
+    rules = await started(Rules, rule=(rule,))
+    plugin = await started(Classify)
+    document = snapshot("A stupid plan here.\n", "markdown")
+    reasons = [item.reason async for item in plugin.check(document) if isinstance(item, Nothing)]
+    assert ("rule-instead" in reasons) is aside
+    await rules.stop()
+    assert "rule-instead" not in [item.reason async for item in plugin.check(document) if isinstance(item, Nothing)]
