@@ -44,8 +44,8 @@ async function grow(text) {
   await screen.type(text);
   await page.keyboard.press("Enter");
   let record = await screen.recorded();
-  const isQuiet = () => page.evaluate(() => performance.now() - (window.inklingRecord.at(-1)?.at ?? 0) > 2_000 && window.inklingRecord.length > 0);
-  await screen.until("the end of the growth", isQuiet, 30_000);
+  const isQuiet = () => page.evaluate(() => performance.now() - (window.inklingRecord.at(-1)?.at ?? 0) > 5_000 && window.inklingRecord.length > 0);
+  await screen.until("the end of the growth", isQuiet, 45_000);
   record = [...record, ...(await screen.recorded())];
   const said = (what) => record.map((event) => event[what]).filter((text) => text !== undefined);
   return { grown: said("ghost"), statuses: said("status") };
