@@ -80,8 +80,8 @@ def test_progress_only_grows(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("quantization", "dtype", "told"),
     [
-        ("auto", torch.float32, "exact"),
-        ("none", torch.float32, "exact"),
+        ("auto", torch.float32, "full precision"),
+        ("none", torch.float32, "full precision"),
         ("bf16", torch.bfloat16, "as asked"),
         ("int8", torch.float32, "is for text generation"),
     ],
