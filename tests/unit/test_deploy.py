@@ -32,6 +32,18 @@ def test_ray_takes_the_serve_config() -> None:
     assert [app.name for app in config.applications] == ["inkling"]
 
 
+def test_secrets_beside_the_compose_file_reach_neither_image_nor_repository() -> None:
+    """Both files name what they mean in plain words; the image's list is of what may come in."""
+    root = DEPLOY.parent
+    image = [line for line in (root / ".dockerignore").read_text().splitlines() if line and not line.startswith("#")]
+    assert image[0] == "*"
+    assert not [line for line in image if line.startswith("!") and "deploy" in line]
+    copied = {line.removeprefix("!") for line in image if line.startswith("!")}
+    assert all((root / name).exists() for name in copied)
+    ignored = (root / ".gitignore").read_text().splitlines()
+    assert {"/deploy/token", "/deploy/ray-token", "/deploy/models/"} <= set(ignored)
+
+
 def test_only_tls_is_reachable_from_outside() -> None:
     compose: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
     services = compose["services"]
