@@ -318,6 +318,7 @@ async def test_the_doctor_asks_each_remote(tmp_path: Path, monkeypatch: Any, cap
         url = there.settings().url
         (tmp_path / "user.toml").write_text(
             f'[engine.remotes.pool]\nurl = "{url}"\n[engine.remotes.idle]\nurl = "https://x.example"\n'
+            '[engine.remotes.spoken]\nurl = "https://me:s3cret@x.example"\n'
             f'[engine.remotes.down]\nurl = "http://127.0.0.1:9"\ntoken_env = "NO_SUCH_TOKEN"\n'
             '[engine.routes]\n"text-generation" = "pool"\n"feature-extraction" = "down"\n'
         )
@@ -326,5 +327,6 @@ async def test_the_doctor_asks_each_remote(tmp_path: Path, monkeypatch: Any, cap
     assert found["pool"][0] == "ok" and "speaks openai" in found["pool"][1] and "models: big" in found["pool"][1]
     assert found["down token"][0] == "broken" and "NO_SUCH_TOKEN" in found["down token"][1]
     assert found["down"][0] == "broken"
-    assert found["idle"][0] == "off" and "not asked" in found["idle"][1]
+    assert found["idle"][0] == "off" and "https://x.example: no route" in found["idle"][1]
+    assert found["spoken"][0] == "off" and "not asked" in found["spoken"][1] and "s3cret" not in str(found)
     assert "httpx2" in sys.modules

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 
 from inkling.engine.protocol import Task
+from inkling.engine.remote.address import Address
 from inkling.engine.remote.connection import Checked, Remote
+from inkling.engine.remote.settings import RemoteSettings
 from inkling.engine.remote.token import find_token, source_of
 from inkling.engine.remote.where import text_goes
 from inkling.engine.settings import EngineSettings, route
@@ -28,8 +30,17 @@ def findings(settings: EngineSettings) -> list[Found]:
         if name in results:
             found.append(_result(name, remote.url, results[name]))
         else:
-            found.append((name, "off", f"{remote.url}: no route leads to it, so it was not asked", ""))
+            found.append(_unused(name, remote))
     return found
+
+
+def _unused(name: str, remote: RemoteSettings) -> Found:
+    """An address as it stands may hold a password: only what passed the check is shown."""
+    try:
+        address = Address.of(name, remote)
+    except InklingError as error:
+        return (name, "off", f"no route leads to it, so it was not asked; {error.message}", error.hint)
+    return (name, "off", f"{address.shown}: no route leads to it, so it was not asked", "")
 
 
 async def _ask(settings: EngineSettings, names: list[str]) -> list[Checked]:

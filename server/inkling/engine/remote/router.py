@@ -26,6 +26,7 @@ from inkling.engine.protocol import (
     Summary,
     Task,
 )
+from inkling.engine.remote.address import Address
 from inkling.engine.remote.connection import Remote
 from inkling.engine.remote.settings import LOCAL
 from inkling.engine.settings import EngineSettings, route
@@ -198,7 +199,11 @@ class Router:
         if remote is None:
             return await self._local.weights(model, task)
         names = remote.settings.models
-        return f"{remote.name} {remote.settings.url} {names.get(model) or names.get('*') or model}"
+        try:
+            base = Address.of(remote.name, remote.settings).base
+        except InklingError:  # it may hold a password, and nobody is asked there
+            return ""
+        return f"{remote.name} {base} {names.get(model) or names.get('*') or model}"
 
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[Chunk, None]:
         """Stream a generation."""
