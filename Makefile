@@ -1,4 +1,4 @@
-# Each target sets up what it needs. PYTHON picks the interpreter (3.11 or newer).
+# Each target sets up what it needs. PYTHON picks the interpreter (3.11 or newer), TORCH_INDEX where PyTorch comes from.
 PYTHON ?= python3
 MINUTES ?= 5
 VENV   := .venv
@@ -56,7 +56,7 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Inkling needs Python 3.11 or newer: make PYTHON=/path/to/python3.11")'
 	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
 	@echo "Installing into $(VENV) …"
-	@$(PY) -m pip install -q --disable-pip-version-check -c constraints.txt torch
+	@$(PY) -m pip install -q --disable-pip-version-check -c constraints.txt $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch
 	@$(PY) -m pip install -q --disable-pip-version-check --no-deps -r constraints.txt
 	@$(PY) -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $(READY)
