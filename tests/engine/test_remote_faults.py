@@ -6,15 +6,17 @@ import asyncio
 import ssl
 import subprocess
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from inkling.engine.protocol import GenerateRequest
+from inkling.engine.protocol import GenerateRequest, Priority
 from inkling.engine.remote import transport as transport_module
 from inkling.engine.remote.connection import Remote
 from inkling.engine.remote.failures import retry_after_s
+from inkling.engine.remote.inkling import InklingEngine
 from inkling.engine.remote.openai import OpenAIEngine
 from inkling.engine.remote.patience import Patience
 from inkling.engine.remote.settings import RemoteSettings
@@ -82,6 +84,12 @@ async def refusal(engine: OpenAIEngine) -> InklingError:
         (events(*words("a", "b", finish=None), cut=True), "remote-cut", "broke off"),
         (events(*words("a", "b", finish=None), done=False), "remote-cut", "incomplete"),
         (events(done=False), "remote-cut", "broke off"),
+        (events(*words("abc", finish=None), "half"), "bad-output", "no JSON object"),
+        (events({"choices": ["odd"]}), "bad-output", "unknown shape"),
+        (reply(200, []), "bad-output", "unknown shape"),
+        (reply(200, '"x"'), "bad-output", "unknown shape"),
+        (reply(200, {"detail": "hm"}), "bad-output", "no completion"),
+        (events(), "bad-output", "no completion"),
         (hang_up, "remote-unreachable", "closed the connection"),
         (hang, "timeout", "did not answer in time"),
         (events(*words("a", "b", finish=None), pause_s=0.7), "timeout", "did not answer in time"),
@@ -93,6 +101,63 @@ async def test_each_fault_has_its_reason(answer: Reply, reason: str, says: str) 
         there.on("/v1/completions", answer)
         error = await refusal(engine_at(there, timeout_seconds=0.4))
         assert (error.reason, says in str(error)) == (reason, True), error
+
+
+async def test_what_is_no_error_does_not_end_a_stream() -> None:
+    async with elsewhere() as there:
+        there.on("/v1/models", models("m"))
+        there.on("/v1/completions", events(*words("a", finish=None), {"choices": [], "error": None}, *words("b")))
+        engine = engine_at(there)
+        assert await written(engine) == "ab"
+        await engine.transport.close()
+
+
+async def test_a_server_that_stumbles_once_keeps_its_fields() -> None:
+    async with elsewhere() as there:
+        there.on("/v1/models", models("m"))
+        there.on("/v1/completions", reply(500, {"error": "out of memory"}), events(*words("ok")))
+        engine = engine_at(there)
+        typed = replace(REQUEST, priority=Priority.COMPLETION)
+        assert [await written(engine, typed), await written(engine, typed)] == ["ok", "ok"]
+        assert ["logprobs" in asked.body for asked in there.to("/v1/completions")] == [
+            True,
+            False,
+            True,
+        ]
+        await engine.transport.close()
+
+
+async def test_a_proxy_before_a_dead_server_is_left_alone_for_a_while() -> None:
+    async with elsewhere() as there:
+        there.on("/v1/models", models("m"))
+        there.on("/v1/completions", reply(504, {}))
+        engine = engine_at(there)
+        for _ in range(3):
+            with pytest.raises(InklingError, match=r"504|does not answer"):
+                await written(engine)
+        assert len(there.to("/v1/completions")) == 1
+        await engine.transport.close()
+
+
+@pytest.mark.parametrize("settings", [{"proxy": "socks4://127.0.0.1:9"}, {"headers": {"x-team": "é"}}])
+async def test_settings_that_cannot_be_are_told_and_not_raised(settings: dict[str, Any]) -> None:
+    async with elsewhere() as there:
+        remote = Remote("pool", there.settings(**settings))
+        checked = await remote.check()
+        assert checked.error is not None and checked.error.reason == "remote-settings"
+        await remote.close()
+
+
+async def test_a_pool_of_ours_is_asked_by_its_own_names() -> None:
+    async with elsewhere() as there:
+        there.on("/models/mapped%2Fx/pipeline/text-classification", reply(200, [[{"label": "A", "score": 1.0}]]))
+        there.on("/v1/completions", events(*words("ok")))
+        engine = InklingEngine(Transport("pool", there.settings(models={"starter:tone": "mapped/x", "*": "lm"})))
+        assert (await engine.classify(["a"], model="starter:tone"))[0][0].label == "A"
+        async with aclosing(engine.generate(REQUEST)) as chunks:
+            assert "".join([chunk.text async for chunk in chunks]) == "ok"
+        assert there.asked[-1].body["model"] == "lm"
+        await engine.transport.close()
 
 
 async def test_the_token_goes_into_one_header_and_nowhere_else() -> None:

@@ -82,6 +82,10 @@ class Remote:
         except InklingError as error:
             self.note(error)
             return Checked(self.kind, error=error)
+        except Exception as error:  # a reply of a shape that nobody thought of
+            told = InklingError("bad-output", f"{self.name} answered in an unknown way ({type(error).__name__}).")
+            self.note(told)
+            return Checked(self.kind, error=told)
         self.note(None)
         return Checked(self.kind, self._models, 1000 * (time.perf_counter() - began))
 

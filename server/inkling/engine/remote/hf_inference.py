@@ -169,7 +169,10 @@ class HfInferenceEngine(RemoteEngine):
                 if payload is DONE:
                     yield Chunk("", 0, 0.0, "stop")
                     return
-                chunk = _chunk(payload)
+                try:
+                    chunk = _chunk(payload)
+                except (AttributeError, TypeError, ValueError, IndexError, KeyError):
+                    raise failures.bad_output(self.transport.address, "a completion of an unknown shape") from None
                 yield chunk
                 if chunk.finish:
                     return

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator, Mapping
-from typing import Any
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Any, TypeVar
 
 from inkling.engine.client import EngineClient
-from inkling.engine.protocol import EngineEvent
+from inkling.engine.protocol import Chunk, EngineEvent, GenerateRequest, ModelState, Priority, Task
 from inkling.engine.remote import failures
 from inkling.engine.remote.transport import DONE, Transport
 from inkling.engine.wire import CLIENT_HEADER
 from inkling.errors import InklingError
+
+_T = TypeVar("_T")
 
 
 def client_headers() -> dict[str, str]:
@@ -83,6 +87,32 @@ class InklingEngine(EngineClient):
     def __init__(self, transport: Transport) -> None:
         super().__init__(None, RemoteLink(transport))
         self.transport = transport
+
+    def _name(self, model: str) -> str:
+        """The pool's name for a model."""
+        models = self.transport.remote.models
+        return models.get(model) or models.get("*") or model
+
+    async def _run(
+        self,
+        task: Task,
+        model: str,
+        inputs: Sequence[Any],
+        convert: Callable[[Any], _T],
+        priority: Priority,
+        **parameters: Any,
+    ) -> list[_T]:
+        return await super()._run(task, self._name(model), inputs, convert, priority, **parameters)
+
+    async def generate(self, request: GenerateRequest) -> AsyncGenerator[Chunk, None]:
+        """Stream a generation by the pool's name for the model."""
+        async with aclosing(super().generate(replace(request, model=self._name(request.model)))) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    async def load(self, model: str, task: str, *, quantization: str = "auto") -> ModelState:
+        """Load a model there now."""
+        return await super().load(self._name(model), task, quantization=quantization)
 
     async def listed(self) -> list[str]:
         """The models in its memory."""

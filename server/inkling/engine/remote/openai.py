@@ -102,7 +102,7 @@ class OpenAIEngine(RemoteEngine):
         """Stream a generation. Never begun again once a piece has come."""
         loop = asyncio.get_running_loop()
         until = None if request.deadline_s is None else loop.time() + request.deadline_s
-        dropped = set(self._refused)
+        dropped, unknown = set(self._refused), set[str]()
         while True:
             began = False
             try:
@@ -117,13 +117,15 @@ class OpenAIEngine(RemoteEngine):
                     async for chunk in chunks:
                         yield chunk if began or not notices else replace(chunk, notices=(*notices, *chunk.notices))
                         began = True
-                self._refused |= dropped
+                self._refused |= unknown
                 return
             except InklingError as error:
                 field = "infill" if path == "/infill" else next((key for key in _OPTIONAL if key in body), "")
                 if began or error.reason not in _REFUSALS or not field:
                     raise
                 dropped.add(field)
+                if error.reason == "remote-refused" or field == "infill":  # not for a server that only stumbled
+                    unknown.add(field)
 
     async def _request(
         self, request: GenerateRequest, without: Set[str]
@@ -177,7 +179,7 @@ class OpenAIEngine(RemoteEngine):
         """A stream's pieces up to one with a finish; a stream that ends without raises `remote-cut`."""
         stops = StopStrings(tuple(dict.fromkeys((*request.stop, *body.get("stop", ())))))
         most = 64 * request.max_tokens + 4096
-        sent = 0
+        sent, read = 0, False
         async with aclosing(self.transport.stream(path, body)) as payloads:
             while True:
                 try:
@@ -189,11 +191,17 @@ class OpenAIEngine(RemoteEngine):
                 if payload is None:
                     raise failures.cut_short(self.transport.address)
                 if payload is DONE:
+                    if not read:
+                        raise failures.bad_output(self.transport.address, "no completion")
                     yield Chunk(stops.flush(), 0, 0.0, "stop")
                     return
-                chunk = _chunk(payload)
+                try:
+                    chunk = _chunk(payload)
+                except (AttributeError, TypeError, ValueError, IndexError, KeyError):
+                    raise failures.bad_output(self.transport.address, "a completion of an unknown shape") from None
                 if chunk is None:
                     continue
+                read = True
                 text = stops.feed(chunk.text)
                 sent += len(text)
                 finish = "stop" if stops.found else chunk.finish or ("length" if sent > most else "")
@@ -271,26 +279,26 @@ def _infill_body(body: Mapping[str, Any], found: fim.Windows) -> dict[str, Any]:
 
 
 def _chunk(payload: Mapping[str, Any]) -> Chunk | None:
-    """A piece in OpenAI's formats, whole replies included, or in llama.cpp's own; None when there is nothing in it."""
-    try:
-        if "content" in payload and "choices" not in payload:  # /infill
-            over = bool(payload.get("stop"))
-            finish = ("length" if payload.get("stop_type") == "limit" else "stop") if over else ""
-            return Chunk(str(payload["content"]), 1 if payload["content"] else 0, 0.0, finish)
-        choices = payload.get("choices")
-        if choices and isinstance(choices[0].get("message"), Mapping):  # a reply in one piece
-            choice = choices[0]
-            whole = str(choice["message"].get("content") or "")
-            return Chunk(whole, 1 if whole else 0, 0.0, _finish(choice.get("finish_reason") or "stop"))
-        chunk = chunk_from(payload)
-        if chunk is None:
-            return None
-        scores = _scores(choices[0].get("logprobs") if choices else None)
-        if scores and "inkling" not in payload:
-            chunk = replace(chunk, tokens=len(scores), logprob=sum(scores))
-        return replace(chunk, finish=_finish(chunk.finish))
-    except (AttributeError, TypeError, ValueError, IndexError, KeyError):
+    """A piece in OpenAI's formats, whole replies included, or in llama.cpp's own; None when there is nothing in it.
+
+    Raises one of the errors that Python has for another shape.
+    """
+    if "content" in payload and "choices" not in payload:  # /infill
+        over = bool(payload.get("stop"))
+        finish = ("length" if payload.get("stop_type") == "limit" else "stop") if over else ""
+        return Chunk(str(payload["content"]), 1 if payload["content"] else 0, 0.0, finish)
+    choices = payload.get("choices")
+    if choices and isinstance(choices[0].get("message"), Mapping):  # a reply in one piece
+        choice = choices[0]
+        whole = str(choice["message"].get("content") or "")
+        return Chunk(whole, 1 if whole else 0, 0.0, _finish(choice.get("finish_reason") or "stop"))
+    chunk = chunk_from(payload)
+    if chunk is None:
         return None
+    scores = _scores(choices[0].get("logprobs") if choices else None)
+    if scores and "inkling" not in payload:
+        chunk = replace(chunk, tokens=len(scores), logprob=sum(scores))
+    return replace(chunk, finish=_finish(chunk.finish))
 
 
 def _finish(reason: str) -> str:

@@ -109,9 +109,9 @@ class Transport:
                         yield DONE
                         return
                     self.patience.answered()
-                    async with aclosing(_payloads(httpx2, response)) as payloads:
+                    async with aclosing(_payloads(httpx2, response, self.address)) as payloads:
                         async for payload in payloads:
-                            if "error" in payload and not payload.get("choices"):
+                            if payload.get("error") and not payload.get("choices"):
                                 raise self._told(payload, body)
                             started = True
                             yield payload
@@ -145,10 +145,12 @@ class Transport:
     def _checked(self, status: int, headers: Mapping[str, str], data: bytes, path: str, sent: Any) -> Any:
         address = self.address
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-        if status >= 300 or not kind.endswith("html"):
+        if status not in (502, 504) and (status >= 300 or not kind.endswith("html")):
             self.patience.answered()
         if status >= 300:
             error = failures.bad_status(address, status, headers, data, path=path, sent=sent, token=self._token)
+            if status in (502, 504):  # a proxy answers; what is behind it does not
+                self.patience.unreachable(error)
             if status in (429, 503) and (seconds := failures.retry_after_s(headers)) is not None:
                 self.patience.asked_to_wait(error, seconds)
             raise error
@@ -176,7 +178,14 @@ class Transport:
                     raise InklingError("remote-settings", f"{key}: {words}")
                 address = self.address
                 self._token = await asyncio.to_thread(find_token, self.name, self.remote)
-                self._http = await asyncio.to_thread(self._open, address)
+                try:
+                    self._http = await asyncio.to_thread(self._open, address)
+                except (ImportError, ValueError) as error:  # a proxy of a kind, or a header of letters, that cannot be
+                    raise InklingError(
+                        "remote-settings",
+                        f"{address} cannot be asked with these settings ({type(error).__name__}).",
+                        f"Look at proxy and headers in engine.remotes.{self.name}, and at ALL_PROXY and its like.",
+                    ) from None
             return self._http
 
     def _open(self, address: Address) -> Any:
@@ -240,19 +249,23 @@ def _is_event_stream(headers: Mapping[str, str]) -> bool:
     return headers.get("content-type", "").partition(";")[0].strip().lower() == "text/event-stream"
 
 
-async def _payloads(httpx2: Any, response: Any) -> AsyncGenerator[dict[str, Any], None]:
+async def _payloads(httpx2: Any, response: Any, address: Address) -> AsyncGenerator[dict[str, Any], None]:
+    """A stream's events. One that cannot be read ends it: going on without would leave a hole in the text."""
     source: Any = aiter(httpx2.EventSource(response))
     async with aclosing(source) as events:
         async for event in events:
             if event.data.strip() == "[DONE]":
                 yield DONE
                 return
+            if not event.data.strip():
+                continue
             try:
                 data = json.loads(event.data)
             except (ValueError, RecursionError):
-                continue
-            if isinstance(data, dict):
-                yield data
+                data = None
+            if not isinstance(data, dict):
+                raise failures.bad_output(address, "an event that is no JSON object")
+            yield data
 
 
 def _certificates(address: Address, remote: RemoteSettings) -> ssl.SSLContext:
