@@ -49,18 +49,23 @@ async def _rows(folder: Path, quick: bool) -> list[Row]:
         through = await _p50_ms(pool, NOTHING, seconds)
         one, two = await _throughput(pool, ONE, seconds), await _throughput(pool, TWO, seconds)
         killed = await _replica_killed(pool, seconds)
-    async with running(_new(folder, "ray"), {"models": scripted[:1], "haproxy": False}) as pool:
+    async with running(_new(folder, "ray"), {"models": scripted, "haproxy": False}) as pool:
         health = await _p50_ms(pool, "/health", seconds)
         plain = await _p50_ms(pool, NOTHING, seconds)
     found.append(_less("p50 through HAProxy to a gateway", direct, "ms", "Ray's own proxy", health))
     found.append(_less("p50 through HAProxy to a model's replica and back", through, "ms", "Ray's own proxy", plain))
     found.append(_more("encoder throughput, two replicas, a model that only waits", two, "inputs/s", "one", one))
     found += killed
-    real = [_encoder("starter:debt", 1, cpus=1), _encoder("starter:tone", 2, cpus=1)]
-    async with running(_new(folder, "real"), {"models": real}, environment={}) as pool:
-        one, two = await _throughput(pool, "starter:debt", seconds), await _throughput(pool, "starter:tone", seconds)
+    one, two = [await _starter(folder, replicas, seconds) for replicas in (1, 2)]
     found.append(_more(f"encoder throughput, two replicas, a starter on {CORES}", two, "inputs/s", "one", one))
     return found
+
+
+async def _starter(folder: Path, replicas: int, seconds: float) -> float:
+    """A starter's throughput in a cluster of its own, so that nothing but the number of replicas differs."""
+    models = [_encoder("starter:tone", replicas, cpus=1)]
+    async with running(_new(folder, f"starter-{replicas}"), {"models": models}, environment={}) as pool:
+        return await _throughput(pool, "starter:tone", seconds)
 
 
 def _new(folder: Path, name: str) -> Path:

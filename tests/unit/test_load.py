@@ -111,6 +111,7 @@ async def test_a_wrong_suggestion_is_asked_for_again_and_a_right_one_is_accepted
 async def test_the_next_key_cancels_what_was_asked() -> None:
     tally = await typed(Oracle(delay_s=5), [Stroke(0), Stroke(0.08), Stroke(0.08), Stroke(0.08)])
     assert tally.cancelled >= 2
+    assert tally.unseen == tally.cancelled
     assert tally.finished == 0
 
 

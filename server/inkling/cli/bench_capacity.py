@@ -80,7 +80,7 @@ def read(path: Path) -> Measured:
         }
         if not all(service.values()):
             raise ValueError
-        where = f"{report['target']}, {report['model']}, {report['cores']} cores"
+        where = f"{report['target']}, {report['model']}" + (f", {report['cores']} cores" if report["cores"] else "")
         return Measured(**service, from_memory=float(report["from_memory_share"]), where=where)
     except (OSError, ValueError, KeyError, TypeError):
         raise InklingError(

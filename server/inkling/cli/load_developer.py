@@ -39,6 +39,8 @@ class Tally:
     from_memory: int = 0
     completions: int = 0
     cancelled: int = 0
+    unseen: int = 0
+    """Of those cancelled, the ones of which no text had come: a slow pool has more of them, and no longer times."""
     finished: int = 0
     accepted: int = 0
     diagnostics: int = 0
@@ -179,6 +181,7 @@ class Developer:
             self._tally.whole_s.append(time.monotonic() - began)
         except asyncio.CancelledError:
             self._tally.cancelled += 1
+            self._tally.unseen += first
             raise
         except InklingError as error:
             self._tally.errors[error.reason] += 1

@@ -81,7 +81,7 @@ class AtUrl:
             async with self._http.stream(
                 "POST", "/v1/completions", content=dumps(generate_body(request)), headers=_JSON
             ) as response:
-                if response.status_code >= 400:
+                if response.status_code != 200:
                     raise _refused(await response.aread(), response.status_code)
                 async with aclosing(payloads(response)) as events:
                     async for data in events:
@@ -102,7 +102,7 @@ class AtUrl:
             response = await self._http.post(path, content=dumps({"inputs": list(texts)}), headers=_JSON)
         except self._transport_error as error:
             raise InklingError("connection-lost", f"The connection broke ({type(error).__name__}).") from None
-        if response.status_code >= 400:
+        if response.status_code != 200:  # a redirect to a log-in page is no answer either
             raise _refused(response.content, response.status_code)
 
     async def status(self) -> EngineStatus | None:

@@ -56,7 +56,7 @@ def engine(**more: Any) -> FakeEngine:
     return FakeEngine(labels=rude, entities=mail, **more)
 
 
-def snapshot(text: str, language: str = "markdown", uri: str = "file:///work/a.md") -> Snapshot:
+def snapshot(text: str, language: str = "markdown", uri: str = "file:///project/a.md") -> Snapshot:
     return Snapshot.of(text, uri=uri, language=language)
 
 
@@ -239,7 +239,7 @@ async def test_a_first_reading_comes_piece_by_piece_and_an_edit_costs_its_senten
 
 async def test_what_the_user_looks_at_is_read_first_and_what_was_edited_away_never(started: Any) -> None:
     plugin = await started(Rules, engine(delay_s=0.02), rule=(TONE,), patience=0.0)
-    plugin._linter.look("file:///work/a.md", Position(1_000, 0))
+    plugin._linter.look("file:///project/a.md", Position(1_000, 0))
     await found(plugin, snapshot("\n\n".join(lines(1_000))))
     await asyncio.sleep(0.01)
     assert "number 500 " in asked(plugin)[0]
@@ -540,7 +540,7 @@ async def test_a_bad_baseline_is_told_once_and_costs_no_finding(
 async def test_documents_that_are_closed_are_forgotten(started: Any) -> None:
     demand = Rule(name="demand", when="demand")
     plugin = await started(Rules, engine(), rule=(TONE, demand))
-    documents = [snapshot("A stupid plan here.\n", uri=f"file:///work/{n}.md") for n in range(50)]
+    documents = [snapshot("A stupid plan here.\n", uri=f"file:///project/{n}.md") for n in range(50)]
     for document in documents:
         plugin.editor.known = [document]
         await plugin.run(document, None, rule="demand")

@@ -35,8 +35,7 @@ class RemoteEngine:
 
     async def model(self, name: str) -> str:
         """The remote's name for a model."""
-        models = self.transport.remote.models
-        return models.get(name) or models.get("*") or name
+        return self.transport.remote.name_of(name)
 
     async def listed(self) -> list[str]:
         """The models over there, as far as it tells; asking also shows that it answers. Raises `InklingError`."""

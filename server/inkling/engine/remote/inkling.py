@@ -88,11 +88,6 @@ class InklingEngine(EngineClient):
         super().__init__(None, RemoteLink(transport))
         self.transport = transport
 
-    def _name(self, model: str) -> str:
-        """The pool's name for a model."""
-        models = self.transport.remote.models
-        return models.get(model) or models.get("*") or model
-
     async def _run(
         self,
         task: Task,
@@ -102,17 +97,19 @@ class InklingEngine(EngineClient):
         priority: Priority,
         **parameters: Any,
     ) -> list[_T]:
-        return await super()._run(task, self._name(model), inputs, convert, priority, **parameters)
+        return await super()._run(task, self.transport.remote.name_of(model), inputs, convert, priority, **parameters)
 
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[Chunk, None]:
         """Stream a generation by the pool's name for the model."""
-        async with aclosing(super().generate(replace(request, model=self._name(request.model)))) as chunks:
+        async with aclosing(
+            super().generate(replace(request, model=self.transport.remote.name_of(request.model)))
+        ) as chunks:
             async for chunk in chunks:
                 yield chunk
 
     async def load(self, model: str, task: str, *, quantization: str = "auto") -> ModelState:
         """Load a model there now."""
-        return await super().load(self._name(model), task, quantization=quantization)
+        return await super().load(self.transport.remote.name_of(model), task, quantization=quantization)
 
     async def listed(self) -> list[str]:
         """The models in its memory."""

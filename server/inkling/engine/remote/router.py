@@ -198,12 +198,11 @@ class Router:
         remote = self._remote(task)
         if remote is None:
             return await self._local.weights(model, task)
-        names = remote.settings.models
         try:
             base = Address.of(remote.name, remote.settings).base
         except InklingError:  # it may hold a password, and nobody is asked there
             return ""
-        return f"{remote.name} {base} {names.get(model) or names.get('*') or model}"
+        return f"{remote.name} {base} {remote.settings.name_of(model)}"
 
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[Chunk, None]:
         """Stream a generation."""

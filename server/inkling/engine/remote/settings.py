@@ -87,6 +87,10 @@ class RemoteSettings:
     prompt_tokens: int = field(default=2048, metadata={"min": 64, "max": 1_000_000})
     """The most tokens of a completion's prompt, as estimated from its characters."""
 
+    def name_of(self, model: str) -> str:
+        """What a model is called over there."""
+        return self.models.get(model) or self.models.get("*") or model
+
     REFUSED: ClassVar[Mapping[str, str]] = dict.fromkeys(
         ("token", "api_key", "apikey", "key", "password", "authorization", "bearer"),
         "a secret does not belong into a settings file. Put it into an environment variable and name that in "
