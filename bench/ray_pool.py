@@ -1,7 +1,7 @@
 """A real cluster on this machine, on one node or two, each in a network of its own: for its tests and its figures.
 
-Run inside `tests/cluster/alone.sh`: Ray listens on every interface. A second node gets a network namespace of its own,
-joined to the first by a cable (a veth pair), so that killing it is what losing a machine is.
+Run inside `tests/cluster/alone.sh`: Ray listens on every interface, and what runs there is ended at the end. A second
+node gets a network namespace of its own, joined to the first by a cable (a veth pair): killing it is losing a machine.
 """
 
 from __future__ import annotations
@@ -25,6 +25,13 @@ import tomlkit
 HEAD, WORKER = "10.77.0.1", "10.77.0.2"
 TOKEN = "a-token-for-tests-on-loopback"
 PORT = 8123
+_SMALL = ("--disable-usage-stats", "--object-store-memory=100000000")
+_APPLICATIONS = """
+import sys, ray
+from ray import serve
+ray.init(address=sys.argv[1], log_to_driver=False, logging_level="ERROR")
+print("serves", *serve.status().applications)
+"""
 FAKE = "inkling.engine.fake_backend:create_backend"
 
 
@@ -36,6 +43,8 @@ def why_not() -> str:
         return "ray is not installed: `make cluster-test` installs it apart and runs these"
     if set(psutil.net_if_addrs()) - {"lo", "here"}:
         return "this process sees the network, and Ray would listen on it: `make cluster-test` runs these without one"
+    if os.environ.get("INKLING_OUTSIDE", "") in ("", _namespace("self", "pid")):
+        return "this process sees others, which must not be ended: `make cluster-test` runs these among themselves"
     return ""
 
 
@@ -82,7 +91,7 @@ class Pool:
         """A head and a worker, each in its own network, and the application on both."""
         self.cable = subprocess.Popen(["unshare", "--net", "sleep", "infinity"])
         there = ("nsenter", f"--net=/proc/{self.cable.pid}/ns/net")
-        while _network(self.cable.pid) == _network(os.getpid()):
+        while _namespace(self.cable.pid, "net") == _namespace("self", "net"):
             time.sleep(0.01)
         for command in (
             f"ip link add here type veth peer name there netns {self.cable.pid}",
@@ -93,13 +102,27 @@ class Pool:
             f"{' '.join(there)} ip link set lo up",
         ):
             subprocess.run(command.split(), check=True)
-        common = [f"--num-cpus={cpus}", "--disable-usage-stats", "--object-store-memory=100000000"]
-        head = ["ray", "start", "--head", f"--node-ip-address={HEAD}", "--port=6379", "--include-dashboard=false"]
-        self._run(*head, *common)
-        self._run(*there, "ray", "start", f"--address={HEAD}:6379", f"--node-ip-address={WORKER}", *common)
-        deployed = self._inkling("up", "--address", f"{HEAD}:6379", "--detach").wait()
-        if deployed:
+        self.start_ray(HEAD, cpus)
+        more = [f"--address={HEAD}:6379", f"--node-ip-address={WORKER}", f"--num-cpus={cpus}", *_SMALL]
+        self._run(*there, "ray", "start", *more)
+        if self.up_on(HEAD, "--detach").wait():
             raise RuntimeError(self.log())
+
+    def start_ray(self, address: str = "127.0.0.1", cpus: int = 4) -> None:
+        """A Ray that serves nothing yet."""
+        more = [f"--node-ip-address={address}", "--port=6379", "--include-dashboard=false", f"--num-cpus={cpus}"]
+        self._run("ray", "start", "--head", *more, *_SMALL)
+
+    def up_on(self, address: str = "127.0.0.1", *arguments: str) -> subprocess.Popen[str]:
+        """`inkling cluster up` on a Ray that runs."""
+        self.up = self._inkling("up", "--address", f"{address}:6379", *arguments)
+        return self.up
+
+    def applications(self, address: str = "127.0.0.1") -> list[str]:
+        """What a Ray that runs serves."""
+        command = [sys.executable, "-c", _APPLICATIONS, f"{address}:6379"]
+        said = subprocess.run(command, env=self.environment, check=True, capture_output=True, text=True, timeout=120)
+        return said.stdout.splitlines()[-1].split()[1:]
 
     def _run(self, *command: str) -> None:
         with (self.folder / "up.log").open("a") as log:
@@ -116,10 +139,11 @@ class Pool:
     def on_worker(self) -> list[psutil.Process]:
         """The second node's processes."""
         assert self.cable is not None
+        network = _namespace(self.cable.pid, "net")
         found = []
-        for pid in self._processes(_network(self.cable.pid)):
+        for pid in _others():
             with suppress(psutil.NoSuchProcess):
-                found += [psutil.Process(pid)] if pid != self.cable.pid else []
+                found += [psutil.Process(pid)] if pid != self.cable.pid and _namespace(pid, "net") == network else []
         return found
 
     # Both
@@ -145,30 +169,22 @@ class Pool:
     def processes(self, part: str) -> list[psutil.Process]:
         """This cluster's processes with `part` in their name or command line, on any node."""
         found = []
-        for pid in self._all():
+        for pid in _others():
             with suppress(psutil.Error):
                 process = psutil.Process(pid)
                 if part in " ".join(process.cmdline()):
                     found.append(process)
         return found
 
-    def _all(self) -> list[int]:
-        networks = {_network(os.getpid())} | ({_network(self.cable.pid)} if self.cable else set())
-        return [pid for network in networks for pid in self._processes(network)]
-
-    def _processes(self, network: str) -> list[int]:
-        return [pid for pid in psutil.pids() if pid != os.getpid() and _network(pid) == network]
-
     def stop(self) -> None:
-        """End all that was started: whatever lives in these networks is ours."""
-        keep = {os.getpid(), *(process.pid for process in psutil.Process().parents())}
+        """End all that was started: in this process namespace nothing else is."""
+        keep = {process.pid for process in psutil.Process().parents()} | ({self.cable.pid} if self.cable else set())
         for _ in range(20):
-            victims = [pid for pid in self._all() if pid not in keep]
+            victims = [pid for pid in _others() if pid not in keep]
             for pid in victims:
-                if self.cable is None or pid != self.cable.pid:
-                    with suppress(ProcessLookupError):
-                        os.kill(pid, signal.SIGKILL)
-            if len(victims) <= (self.cable is not None):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            if not victims:
                 break
             time.sleep(0.1)
         if self.cable is not None:
@@ -179,9 +195,15 @@ class Pool:
             self.up.wait()
 
 
-def _network(pid: int) -> str:
+def _others() -> list[int]:
+    """Every process of this process namespace that still lives, but this one."""
+    return [pid for pid in psutil.pids() if pid != os.getpid() and _namespace(pid, "net")]
+
+
+def _namespace(process: int | str, kind: str) -> str:
+    """Which one a process is in; empty for one that has ended."""
     try:
-        return str(Path(f"/proc/{pid}/ns/net").readlink())
+        return str(Path(f"/proc/{process}/ns/{kind}").readlink())
     except OSError:
         return ""
 

@@ -1,5 +1,11 @@
 #!/bin/sh
-# alone.sh COMMAND…: in a network of its own, with nothing but loopback. Ray listens on every interface it finds.
+# alone.sh COMMAND…: in namespaces of its own. No network but loopback, since Ray listens on every interface it finds;
+# and no process but those that COMMAND starts, so that nothing else can be ended by mistake, nor anything outlive it.
 set -e
-if [ "$(id -u)" = 0 ]; then new="unshare --net"; else new="unshare --map-root-user --net"; fi
-exec $new sh -c 'ip link set lo up && exec "$@"' alone "$@"
+INKLING_OUTSIDE=$(readlink /proc/self/ns/pid)
+export INKLING_OUTSIDE
+own="--net --pid --fork --kill-child --mount-proc"
+if [ "$(id -u)" != 0 ]; then own="--map-root-user $own"; fi
+# The shell stays, as process 1: it reaps what has lost its parent.
+# shellcheck disable=SC2086
+exec unshare $own sh -c 'ip link set lo up && "$@"' alone "$@"

@@ -145,16 +145,27 @@ def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
     return {name for name, value in after.items() if before.get(name) != value}
 
 
-async def test_a_model_that_is_not_there(tmp_path: Path) -> None:
-    """`up` says which and why, and ends."""
-    models = [{**MODELS[0], "id": "lm?load_fault=model-not-found"}]
-    pool = Pool(tmp_path, {"port": PORT, "models": models}, {"INKLING_ENGINE_BACKEND": FAKE})
+async def test_up_on_a_ray_of_others_leaves_nothing_behind(tmp_path: Path) -> None:
+    """Neither when a model cannot be loaded, which it says, nor when it is told to stop while one is being loaded."""
+    table = {"port": PORT, "models": [{**MODELS[0], "id": "lm?load_fault=model-not-found"}]}
+    pool = Pool(tmp_path, table, {"INKLING_ENGINE_BACKEND": FAKE})
     try:
-        pool.start_here()
-        assert pool.up is not None
-        assert await asyncio.to_thread(pool.up.wait, 120) == 1
+        await asyncio.to_thread(pool.start_ray)
+        assert await asyncio.to_thread(pool.up_on().wait, 120) == 1
         told = next(line for line in pool.log().splitlines() if line.startswith("inkling cluster: "))
         assert "was told to fail" in told or "lm-load-fault-model-not-found" in told
+        assert await asyncio.to_thread(pool.applications) == []
+
+        pool.file.write_text(pool.file.read_text().replace("load_fault=model-not-found", "load_s=600"))
+        up = pool.up_on()
+        async with asyncio.timeout(120):
+            while not pool.processes("ray::ServeReplica:inkling:lm"):
+                await asyncio.sleep(0.2)
+        up.send_signal(signal.SIGTERM)
+        assert await asyncio.to_thread(up.wait, 120) == 0
+        assert await asyncio.to_thread(pool.applications) == []
+        assert pool.processes("ray::ServeReplica") == []
+        assert pool.processes("raylet") != []
     finally:
         pool.stop()
 

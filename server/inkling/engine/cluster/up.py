@@ -6,6 +6,7 @@ import http.client
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from http import HTTPStatus
@@ -19,6 +20,10 @@ from inkling.errors import InklingError
 
 _PROBE_S = 3.0
 _FAILURES = 8
+_POLL_S = 0.25
+_LEAVE_S = 30.0
+"""How long after the draining time Ray may take to end what has finished."""
+_LOGS = "Ray's own logs are in its session's folder, under logs/serve."
 
 
 def prepare(settings: ClusterSettings) -> None:
@@ -75,23 +80,53 @@ def up(settings: ClusterSettings, *, address: str = "", detach: bool = False, sa
             http_options={"host": settings.host, "port": settings.port},
             logging_config={"log_level": "WARNING", "enable_access_log": False},
         )
+        served_before = APPLICATION in serve.status().applications
         say("starting the replicas …")
+        target = serve.RunTarget(build(settings.arguments()), name=APPLICATION, route_prefix="/")
         try:
-            serve.run(build(settings.arguments()), name=APPLICATION, route_prefix="/")
-        except RuntimeError as error:
-            hint = "Ray's own logs are in its session's folder, under logs/serve."
-            raise InklingError("cluster-failed", why_not_started(_told(serve) or str(error)), hint) from None
-        guarded = "with a token" if tokens else "without a token, for this machine alone"
-        say(f"serving on http://{settings.host}:{settings.port} {guarded}")
-        if detach and address:
+            serve.run_many([target], wait_for_ingress_deployment_creation=False, wait_for_applications_running=False)
+            _until_running(serve, stop, settings)
+        except BaseException as error:
+            if not served_before:  # a pool that serves keeps what it can of its older settings
+                _take_down(serve, settings)
+            if isinstance(error, RuntimeError | ray.exceptions.RayError):
+                raise InklingError("cluster-failed", why_not_started(str(error)), _LOGS) from None
+            raise
+        if not stop.is_set():
+            guarded = "with a token" if tokens else "without a token, for this machine alone"
+            say(f"serving on http://{settings.host}:{settings.port} {guarded}")
+        if detach and address and (served_before or not stop.is_set()):
             return
         _watch(stop, settings)
         say("draining …")
-        serve.delete(APPLICATION)
-        serve.shutdown()
+        _take_down(serve, settings)
     finally:
         with suppress(Exception):
             ray.shutdown()
+
+
+def _until_running(serve: Any, stop: threading.Event, settings: ClusterSettings) -> None:
+    """Until every deployment has its replicas and HTTP answers, or a signal comes.
+
+    Ray's own wait would not look at the signal. Raises `InklingError("cluster-failed")`.
+    """
+    while not stop.wait(_POLL_S):
+        found = serve.status().applications.get(APPLICATION)
+        if found is None or found.status.value == "DEPLOY_FAILED":
+            raise InklingError("cluster-failed", why_not_started(_told(serve)), _LOGS)
+        if found.status.value == "RUNNING" and _answers(settings):
+            return
+
+
+def _take_down(serve: Any, settings: ClusterSettings) -> None:
+    """Delete the application, wait until its replicas have finished, and end Serve unless it serves something else."""
+    with suppress(Exception):  # what is lost already is down
+        serve.delete(APPLICATION, _blocking=False)
+        until = time.monotonic() + settings.drain_seconds + _LEAVE_S
+        while APPLICATION in serve.status().applications and time.monotonic() < until:
+            time.sleep(_POLL_S)
+        if not set(serve.status().applications) - {APPLICATION}:
+            serve.shutdown()
 
 
 def _told(serve: Any) -> str:
@@ -107,18 +142,23 @@ def _watch(stop: threading.Event, settings: ClusterSettings) -> None:
 
     Whoever started this process, systemd or a container's restart policy, then starts it again.
     """
-    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::", "localhost") else settings.host  # noqa: S104
     failures = 0
     while not stop.wait(_PROBE_S):
-        connection = http.client.HTTPConnection(host, settings.port, timeout=_PROBE_S)
-        try:
-            connection.request("GET", "/health")
-            failures = 0 if connection.getresponse().status == HTTPStatus.OK else failures + 1
-        except (OSError, http.client.HTTPException):
-            failures += 1
-        finally:
-            connection.close()
+        failures = 0 if _answers(settings) else failures + 1
         if failures >= _FAILURES:
             raise InklingError(
                 "cluster-lost", "The cluster does not answer any more.", "See `ray status` and its logs."
             )
+
+
+def _answers(settings: ClusterSettings) -> bool:
+    """Whether a gateway is behind this node's port."""
+    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::", "localhost") else settings.host  # noqa: S104
+    connection = http.client.HTTPConnection(host, settings.port, timeout=_PROBE_S)
+    try:
+        connection.request("GET", "/health")
+        return connection.getresponse().status == HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
