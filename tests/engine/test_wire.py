@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import replace
 from typing import Any
@@ -166,3 +167,29 @@ def test_crashes_are_counted_within_a_window() -> None:
     limit.reset()
     assert not limit.gave_up
     assert limit.crashed() == 0.0
+
+
+async def test_a_large_reply_is_read_while_the_event_loop_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [[(row * 768 + column) / 7 for column in range(768)] for row in range(64)]
+    data = wire.dumps({"rows": rows, "count": 64, "text": "1.5"})
+    assert len(data) > wire.OFF_LOOP
+    turns = 0
+    seen = set()
+
+    def number(text: str) -> float:
+        seen.add(turns)
+        return float(text)
+
+    monkeypatch.setattr(wire, "float", number, raising=False)
+    reading = asyncio.ensure_future(wire.parse(data))
+    while not reading.done():
+        await asyncio.sleep(0)
+        turns += 1
+    assert reading.result() == {"rows": rows, "count": 64, "text": "1.5"}
+    assert len(seen) > 1  # the loop had turns between two numbers
+    assert json.loads(await wire.dumps_vectors(rows)) == rows
+    for broken in (data[:-1], b"[" * 400_000):
+        with pytest.raises((ValueError, RecursionError)):
+            await wire.parse(broken)
+    with pytest.raises(InklingError, match="not finite"):
+        await wire.dumps_vectors([[1.0], [float("nan")]])

@@ -19,7 +19,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from inkling.engine.jobs import Busy
-from inkling.engine.wire import dumps, error_body, error_status, loads, sse
+from inkling.engine.wire import OFF_LOOP, dumps, error_body, error_status, loads, sse
 from inkling.engine.worker import as_inkling_error
 from inkling.errors import InklingError
 
@@ -30,8 +30,6 @@ MAX_BODY = 64 * 1024 * 1024
 
 KEEP_ALIVE_S = 5.0
 """A quiet stream sends a comment this often, so that both ends notice a dead peer."""
-
-_OFF_LOOP = 256 * 1024
 
 
 async def read_json(request: Request) -> dict[str, Any]:
@@ -46,7 +44,7 @@ async def read_json(request: Request) -> dict[str, Any]:
             )
         parts.append(part)
     data = b"".join(parts)
-    body = await asyncio.to_thread(loads, data) if size > _OFF_LOOP else loads(data)
+    body = await asyncio.to_thread(loads, data) if size > OFF_LOOP else loads(data)
     if not isinstance(body, dict):
         raise InklingError("bad-request", "The request's body is not a JSON object.")
     return body

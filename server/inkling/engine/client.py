@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -112,6 +113,8 @@ class EngineClient:
         )
         if not isinstance(items, list) or len(items) != len(inputs):
             raise InklingError("bad-output", "The engine's reply has not one result per input.")
+        if task is Task.FEATURE_EXTRACTION:  # a hundred vectors are a hundred thousand numbers
+            return await asyncio.to_thread(lambda: [convert(item) for item in items])
         return [convert(item) for item in items]
 
     async def classify(

@@ -20,7 +20,7 @@ from inkling.engine.crashes import CrashLimit
 from inkling.engine.protocol import EngineEvent
 from inkling.engine.runtime import Info, Place, place
 from inkling.engine.settings import EngineSettings
-from inkling.engine.wire import CLIENT_HEADER, dumps, engine_event, error_from
+from inkling.engine.wire import CLIENT_HEADER, dumps, engine_event, error_from, parse
 from inkling.errors import InklingError
 
 _JSON = {"content-type": "application/json"}
@@ -181,7 +181,7 @@ class EngineLink:
                 if attempt:
                     raise _crashed() from None
                 continue
-            return _checked(response.content, response.status_code)
+            return await _checked(response.content, response.status_code)
         raise AssertionError("unreachable")
 
     async def stream(
@@ -201,7 +201,7 @@ class EngineLink:
             try:
                 async with held.http.stream("POST", path, content=content, headers=_JSON, timeout=timeout) as response:
                     if response.status_code >= 400:
-                        _checked(await response.aread(), response.status_code)
+                        await _checked(await response.aread(), response.status_code)
                     async with aclosing(payloads(response)) as events:
                         async for data in events:
                             if "error" in data:
@@ -236,7 +236,7 @@ class EngineLink:
                 response = await http.get(path)
         except (httpx2.TransportError, OSError):
             raise InklingError("engine-down", "The engine does not answer.", "Restart it.") from None
-        return _checked(response.content, response.status_code)
+        return await _checked(response.content, response.status_code)
 
     # Events and end
 
@@ -306,9 +306,9 @@ async def _import_http() -> None:
     await asyncio.to_thread(importlib.import_module, "httpx2")
 
 
-def _checked(content: bytes, status: int) -> Any:
+async def _checked(content: bytes, status: int) -> Any:
     try:
-        data = json.loads(content)
+        data = await parse(content)
     except ValueError:
         data = None
     if status >= 400:

@@ -25,7 +25,7 @@ from inkling.engine.openai_format import (
     priority_of,
 )
 from inkling.engine.protocol import GenerateRequest, Priority, Task
-from inkling.engine.wire import CLIENT_HEADER, sse
+from inkling.engine.wire import CLIENT_HEADER, dumps_vectors, sse
 from inkling.engine.work import Work
 from inkling.errors import InklingError
 
@@ -74,6 +74,8 @@ async def pipeline(request: Request) -> Any:
             quantization=quantization,
             deadline_s=deadline_of(extras),
         )
+        if task is Task.FEATURE_EXTRACTION:
+            return Response(await dumps_vectors(items), media_type=Json.media_type)
         return Json(items if many or task in _LISTED else items[0])
 
     return Watched(work)

@@ -5,6 +5,7 @@ JSON is written with ASCII escapes, so that even a lone surrogate survives the w
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -42,6 +43,9 @@ HTTP_STATUS = {
 }
 """HTTP status by reason; any other reason is 422: the request is well formed, this model cannot serve it."""
 
+OFF_LOOP = 256 * 1024
+"""JSON of more bytes is read beside the event loop, in a thread."""
+
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -63,6 +67,22 @@ def loads(data: bytes | str) -> Any:
         return clean(json.loads(data))
     except (ValueError, RecursionError):
         raise InklingError("bad-request", "The request's body is not JSON.") from None
+
+
+async def parse(data: bytes) -> Any:
+    """JSON to plain values, a large one in a thread. Raises ValueError or RecursionError."""
+    return await asyncio.to_thread(_in_steps, data) if len(data) > OFF_LOOP else json.loads(data)
+
+
+def _in_steps(data: bytes) -> Any:
+    # What makes a reply large is numbers. One call into the parser keeps every other thread waiting to its end, unless
+    # it comes back here for each of them.
+    return json.loads(data, parse_float=lambda text: float(text))
+
+
+async def dumps_vectors(items: Sequence[Any]) -> bytes:
+    """`dumps` of a list whose items are many numbers, one by one in a thread."""
+    return await asyncio.to_thread(lambda: b"[" + b",".join(map(dumps, items)) + b"]")
 
 
 def clean(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
@@ -145,14 +146,17 @@ class RemoteEngine:
         return EngineStatus(self.kind, 0, str(self.transport.address), models)
 
 
-def vectors_of(items: Any, count: int, transport: Transport) -> list[list[float]]:
-    """Embeddings of unit length, one per input. A matrix, one row per token, becomes the mean of its rows."""
+async def vectors_of(items: Any, count: int, transport: Transport) -> list[list[float]]:
+    """Embeddings of unit length, one per input. A matrix, one row per token, becomes the mean of its rows.
+
+    Computed in a thread: a hundred vectors are a hundred thousand numbers.
+    """
     from inkling.engine.remote import failures
 
     if not isinstance(items, list) or len(items) != count:
         raise failures.bad_output(transport.address, "not one result per input")
     try:
-        return [_unit(_pooled(item)) for item in items]
+        return await asyncio.to_thread(lambda: [_unit(_pooled(item)) for item in items])
     except (TypeError, ValueError, IndexError):
         raise failures.bad_output(transport.address, "vectors of an unknown shape") from None
 

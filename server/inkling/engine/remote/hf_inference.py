@@ -95,7 +95,7 @@ class HfInferenceEngine(RemoteEngine):
     ) -> list[list[float]]:
         """Feature extraction."""
         items = await self._ask(Task.FEATURE_EXTRACTION, model, list(texts), {})
-        return vectors_of(items, len(texts), self.transport)
+        return await vectors_of(items, len(texts), self.transport)
 
     async def answer(
         self, question: str, context: str, *, model: str, top_k: int = 3, priority: Priority = Priority.ACTION

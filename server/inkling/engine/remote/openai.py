@@ -225,10 +225,10 @@ class OpenAIEngine(RemoteEngine):
             rows = data.get("data") if isinstance(data, Mapping) else None
             try:
                 ordered = sorted(rows or [], key=lambda row: int(row["index"]))
-                found = [_numbers(row["embedding"]) for row in ordered]
+                found = await asyncio.to_thread(lambda rows: [_numbers(row["embedding"]) for row in rows], ordered)
             except (KeyError, TypeError, ValueError, struct.error):
                 raise failures.bad_output(self.transport.address, "embeddings of an unknown shape") from None
-            vectors += vectors_of(found, len(batch), self.transport)
+            vectors += await vectors_of(found, len(batch), self.transport)
         return vectors
 
     async def summarize(

@@ -45,7 +45,7 @@ class TeiEngine(RemoteEngine):
         vectors: list[list[float]] = []
         for batch in self._batches(texts):
             body = {"inputs": batch, "normalize": True, "truncate": True}
-            vectors += vectors_of(await self.transport.post("/embed", body), len(batch), self.transport)
+            vectors += await vectors_of(await self.transport.post("/embed", body), len(batch), self.transport)
         return vectors
 
     async def classify(

@@ -22,7 +22,7 @@ from inkling.engine.remote.address import Address
 from inkling.engine.remote.patience import Patience
 from inkling.engine.remote.settings import RemoteSettings, remote_problems
 from inkling.engine.remote.token import Token, find_token
-from inkling.engine.wire import dumps
+from inkling.engine.wire import dumps, parse
 from inkling.errors import InklingError
 
 MAX_REPLY = 64 * 1024 * 1024
@@ -83,7 +83,7 @@ class Transport:
                 raise self._failed(error) from None
             if status in (502, 503) and attempt == 0 and await _waited(headers):
                 continue
-            return self._checked(status, headers, data, path, body)
+            return await self._checked(status, headers, data, path, body)
         raise AssertionError("unreachable")
 
     async def stream(self, path: str, body: Mapping[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
@@ -105,7 +105,7 @@ class Transport:
                         continue
                     if status >= 300 or not _is_event_stream(headers):
                         data = await self._read(response)
-                        yield self._checked(status, headers, data, path, body)
+                        yield await self._checked(status, headers, data, path, body)
                         yield DONE
                         return
                     self.patience.answered()
@@ -142,7 +142,7 @@ class Transport:
             parts.append(part)
         return b"".join(parts)
 
-    def _checked(self, status: int, headers: Mapping[str, str], data: bytes, path: str, sent: Any) -> Any:
+    async def _checked(self, status: int, headers: Mapping[str, str], data: bytes, path: str, sent: Any) -> Any:
         address = self.address
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         if status not in (502, 504) and (status >= 300 or not kind.endswith("html")):
@@ -157,7 +157,7 @@ class Transport:
         if kind.endswith("html"):
             raise failures.html_page(address)
         try:
-            return json.loads(data)
+            return await parse(data)
         except (ValueError, RecursionError):
             raise failures.bad_output(address, "something that is not JSON") from None
 
