@@ -38,7 +38,7 @@ def is_of_the_script(ghost: str) -> bool:
     return "".join(ghost.split()) in flat
 
 
-@pytest.mark.timeout(SECONDS + 150)
+@pytest.mark.timeout(SECONDS + 240)
 def test_typing(home: Path) -> None:
     need_code_server()
     build("package")
@@ -49,7 +49,7 @@ def test_typing(home: Path) -> None:
     pictures = os.environ.get("INKLING_PICTURES")
     frames = (str(home / "frames"),) if pictures else ()
     with code_server(home, workspace, settings, vsix=CLIENT / "inkling.vsix", **SCRIPTED) as host:
-        said = drive("typing.mjs", home, host, str(workspace), str(SECONDS), *frames, timeout_s=SECONDS + 120)
+        said = drive("typing.mjs", home, host, str(workspace), str(SECONDS), *frames, timeout_s=SECONDS + 200)
         log = (home / "lsp.log").read_text()
     seen: dict[str, Any] = {fields.pop("check"): fields for fields in map(json.loads, said.splitlines())}
     check_growth(seen["growth"]["grown"], seen["growth"]["text"])

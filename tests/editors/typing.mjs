@@ -39,14 +39,26 @@ function film() {
   };
 }
 
+/** Type a line and wait until what VS Code shows for it has stopped growing. */
 async function grow(text) {
   await page.keyboard.press(`${MODIFIER}+End`);
   await screen.type(text);
-  await page.keyboard.press("Enter");
-  let record = await screen.recorded();
-  const isQuiet = () => page.evaluate(() => performance.now() - (window.inklingRecord.at(-1)?.at ?? 0) > 5_000 && window.inklingRecord.length > 0);
-  await screen.until("the end of the growth", isQuiet, 45_000);
-  record = [...record, ...(await screen.recorded())];
+  const record = [];
+  const look = async () => record.push(...(await screen.recorded()));
+  const asked = () => look().then(() => record.some(({ ghost, status }) => ghost || status?.includes("%")));
+  // VS Code makes its ghost text's part when it is idle, after the first editor opened: keys before that ask nothing.
+  for (const end = Date.now() + 60_000; ; await page.keyboard.press("Backspace")) {
+    await page.keyboard.press("Enter");
+    if (await screen.until("a request", asked, 6_000).catch(() => false)) break;
+    if (Date.now() > end) throw new Error("never: a request");
+  }
+  let [count, since] = [record.length, Date.now()];
+  const isQuiet = async () => {
+    await look();
+    if (record.length > count) [count, since] = [record.length, Date.now()];
+    return Date.now() - since > 5_000;
+  };
+  await screen.until("the end of the growth", isQuiet, 60_000);
   const said = (what) => record.map((event) => event[what]).filter((text) => text !== undefined);
   return { grown: said("ghost"), statuses: said("status") };
 }
