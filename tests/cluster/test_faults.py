@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import aclosing
 from pathlib import Path
 
@@ -23,13 +25,19 @@ from inkling.engine.remote.inkling import InklingEngine
 from inkling.engine.remote.settings import RemoteSettings
 from inkling.errors import InklingError
 
+SCALED = {
+    "id": "busy?item_s=0.05", "tasks": ["text-classification"], "max_replicas": 2, "cpus": 0.1,
+    "target_ongoing_requests": 1, "upscale_seconds": 0, "downscale_seconds": 2,
+}  # fmt: skip
 
-async def replicas(pool: Pool, http: httpx2.AsyncClient, count: int) -> None:
-    """Wait until each deployment has `count` replicas again."""
-    async with asyncio.timeout(60):
+
+async def replicas(http: httpx2.AsyncClient, count: int, models: Sequence[str] = (LM, ENCODER)) -> None:
+    """Wait until each of the models has `count` replicas."""
+    wanted = dict.fromkeys((re.sub("[^a-z0-9]+", "-", model) for model in models), count)
+    async with asyncio.timeout(90):
         while True:
-            status = (await http.get("/inkling/status")).json()
-            if min(status["extra"]["replicas"].values()) >= count:
+            there = (await http.get("/inkling/status")).json()["extra"]["replicas"]
+            if {name: there[name] for name in wanted} == wanted:
                 return
             await asyncio.sleep(0.5)
 
@@ -53,7 +61,7 @@ async def killed_under_load(pool: Pool, http: httpx2.AsyncClient, part: str, *, 
 
 async def test_one_node(tmp_path: Path) -> None:
     """One cluster for all of it: a start takes a quarter of a minute."""
-    table = {"min_gateways": 2, "drain_seconds": 15, "models": MODELS}
+    table = {"min_gateways": 2, "drain_seconds": 15, "models": [*MODELS, SCALED]}
     async with running(tmp_path, table) as pool, pool.client() as http:
         # Nobody enters without the token, on any road: not by the gateways' own ports either.
         async with pool.client(token="a-token-of-somebody-else") as stranger:
@@ -74,21 +82,24 @@ async def test_one_node(tmp_path: Path) -> None:
         await as_an_editors_remote(pool)
 
         # One document's requests share a replica; many documents use both.
-        counters = [await prefills(http)]
+        generated = [await counters(http, "generated_tokens")]
         for _ in range(6):
             await complete(http, "one document")
-        counters.append(await prefills(http))
-        assert len(changed(*counters)) == 1
+        generated.append(await counters(http, "generated_tokens"))
+        assert len(changed(*generated)) == 1
         for number in range(12):
             await complete(http, f"document {number}")
-        assert len(changed(counters[-1], await prefills(http))) == 2
+        assert len(changed(generated[-1], await counters(http, "generated_tokens"))) == 2
+
+        await computed_together(http)
+        await scaled(http)
 
         await killed_under_load(pool, http, "ServeReplica:inkling:enc", retry=False)
-        await replicas(pool, http, 2)
+        await replicas(http, 2)
         await killed_under_load(pool, http, "ServeReplica:inkling:lm", retry=False)
-        await replicas(pool, http, 2)
+        await replicas(http, 2)
         await killed_under_load(pool, http, "ServeReplica:inkling:gateway", retry=True)
-        await replicas(pool, http, 2)
+        await replicas(http, 2)
 
         shown = subprocess.run(
             [sys.executable, "-m", "inkling", "cluster", "status", "-f", str(pool.file)],
@@ -131,14 +142,43 @@ async def as_an_editors_remote(pool: Pool) -> None:
         await engine.transport.close()
 
 
+async def computed_together(http: httpx2.AsyncClient) -> None:
+    """Requests that come at the same time share batches."""
+    before = sum(map(float, (await counters(http, "computed_batches")).values()))
+    replies = await asyncio.gather(*(http.post(CLASSIFY, json={"inputs": [f"bad {n}"]}) for n in range(32)))
+    assert [reply.json()[0][0]["label"] for reply in replies] == ["bad"] * 32
+    assert sum(map(float, (await counters(http, "computed_batches")).values())) - before < 32
+
+
+async def scaled(http: httpx2.AsyncClient) -> None:
+    """A busy model gets another replica and loses it when it is quiet again; every request has its answer."""
+    model = str(SCALED["id"])
+    path = f"/models/{model.replace('?', '%3F')}/pipeline/text-classification"
+    statuses = set()
+    enough = asyncio.Event()
+
+    async def ask() -> None:
+        while not enough.is_set():
+            statuses.add((await http.post(path, json={"inputs": ["x"]})).status_code)
+
+    await replicas(http, 1, [model])
+    asking = [asyncio.create_task(ask()) for _ in range(6)]
+    await replicas(http, 2, [model])
+    enough.set()
+    await asyncio.gather(*asking)
+    await replicas(http, 1, [model])
+    assert statuses == {200}
+
+
 async def complete(http: httpx2.AsyncClient, document: str) -> None:
     body = {"model": LM, "prompt": document, "max_tokens": 2, "inkling": {"cache_key": document}}
     assert (await http.post("/v1/completions", json=body)).status_code == 200
 
 
-async def prefills(http: httpx2.AsyncClient) -> dict[str, str]:
+async def counters(http: httpx2.AsyncClient, name: str) -> dict[str, str]:
+    """A counter of the metrics page, by replica."""
     lines = (await http.get("/metrics")).text.splitlines()
-    return dict(line.rsplit(" ", 1) for line in lines if line.startswith("inkling_generated_tokens_total{"))
+    return dict(line.rsplit(" ", 1) for line in lines if line.startswith(f"inkling_{name}_total{{"))
 
 
 def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
@@ -205,7 +245,7 @@ async def test_a_node_is_lost(tmp_path: Path) -> None:
         say(f"the second node holds {', '.join(held) or 'no replica'}")
         assert held
         say(f"kill -9 of all {pool.kill_worker()} processes of the second node, under load")
-        await replicas(pool, http, 2)
+        await replicas(http, 2)
         say(f"all replicas are back, on the first node: {await counts(http)}")
         await asyncio.sleep(3)
         outcome = await load.stop()

@@ -458,6 +458,15 @@ def test_a_folder_inside_one_that_others_may_change_is_refused(tmp_path) -> None
     assert private_folder(tmp_path / "mine").is_dir()
 
 
+def test_a_folder_that_cannot_be_read(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = private_folder(tmp_path / "mine")
+    folder.chmod(0)
+    monkeypatch.setattr(os, "access", lambda *_: False)  # whoever runs this: root is refused nothing
+    with pytest.raises(InklingError, match="cannot be read and written"):
+        private_folder(folder)
+    folder.chmod(0o700)
+
+
 def test_a_folder_that_cannot_be_made(tmp_path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InklingError, match="cannot be used: Not a directory"):

@@ -58,6 +58,7 @@ class FakeModel:
         """One item per input, in Hugging Face's format."""
         self.threads.add(threading.get_ident())
         self.batches.append(len(inputs))
+        self._counters["computed_batches"] += 1
         results: list[Any] = []
         for item in inputs:
             if stop.is_set or stop.is_late:
