@@ -7,7 +7,7 @@ READY  := $(VENV)/.ready
 
 CLUSTER := .venv-cluster
 
-.PHONY: tour test check bench soak soak-editor vsix playground pictures clean cluster-test bench-cluster capacity
+.PHONY: tour test check bench soak soak-editor vsix playground pictures clean cluster-test cluster-transcript bench-cluster capacity
 
 tour: $(READY)  ## a real session on examples/, in the terminal
 	@$(PY) -m inkling tour
@@ -28,7 +28,10 @@ soak: $(READY)  ## minutes of faults: make soak ARGS="--minutes 10"
 cluster-test: $(CLUSTER)/.ready  ## the engine under Ray Serve: faults, drain, two nodes; in a network of its own
 	@tests/cluster/alone.sh $(CLUSTER)/bin/python -m pytest -q -p no:cacheprovider -W default tests/cluster tests/unit/test_deploy.py $(ARGS)
 
-bench-cluster: $(CLUSTER)/.ready  ## a cluster's figures, and the capacity table from them
+cluster-transcript: $(CLUSTER)/.ready  ## the same, and what they say into docs/cluster.md
+	@INKLING_TRANSCRIPT=docs/cluster.md tests/cluster/alone.sh $(CLUSTER)/bin/python -m pytest -q -p no:cacheprovider -W default tests/cluster
+
+bench-cluster: $(CLUSTER)/.ready  ## a cluster's figures
 	@tests/cluster/alone.sh $(CLUSTER)/bin/python -m bench cluster $(ARGS)
 
 capacity: $(READY)  ## measure service times here, and write docs/capacity.md's table from them (a quiet machine, please)

@@ -48,6 +48,12 @@ class Load:
         kinds = (self._unary, self._stream)
         self._tasks = [asyncio.create_task(kind(n)) for kind in kinds for n in range(workers)]
 
+    async def until(self, answered: int, finished: int) -> None:
+        """So many unary calls answered and streams finished, on a machine of whatever speed."""
+        async with asyncio.timeout(60):
+            while self.outcome.unary["answered"] < answered or self.outcome.streams["finished"] < finished:  # noqa: ASYNC110
+                await asyncio.sleep(0.1)
+
     async def stop(self) -> Outcome:
         """Let what runs finish."""
         self._stop.set()
