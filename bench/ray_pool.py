@@ -148,7 +148,7 @@ class Pool:
 
     # Both
 
-    async def until_ready(self, seconds: float = 120) -> float:
+    async def until_ready(self, seconds: float = 300) -> float:
         """Seconds until the gateway answers and every deployment has a replica."""
         began = time.monotonic()
         async with self.client() as http:

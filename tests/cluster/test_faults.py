@@ -35,7 +35,7 @@ SCALED = {
 async def replicas(http: httpx2.AsyncClient, count: int, models: Sequence[str] = (LM, ENCODER)) -> None:
     """Wait until each of the models has `count` replicas."""
     wanted = dict.fromkeys((re.sub("[^a-z0-9]+", "-", model) for model in models), count)
-    async with asyncio.timeout(90):
+    async with asyncio.timeout(180):
         while True:
             there = (await http.get("/inkling/status")).json()["extra"]["replicas"]
             if {name: there[name] for name in wanted} == wanted:
@@ -122,7 +122,7 @@ async def test_one_node(tmp_path: Path, say: Say) -> None:
                     if words == 20:
                         assert pool.up is not None
                         pool.up.send_signal(signal.SIGTERM)
-        status = await asyncio.to_thread(pool.up.wait, 120)
+        status = await asyncio.to_thread(pool.up.wait, 240)
         say(f"SIGTERM to `up` after 20 of a stream's 300 tokens: {words} arrive, then it ends with status {status}")
         assert (words, status) == (300, 0)
         assert pool.processes("ray::") == []
@@ -197,18 +197,18 @@ async def test_up_on_a_ray_of_others_leaves_nothing_behind(tmp_path: Path) -> No
     pool = Pool(tmp_path, table, {"INKLING_ENGINE_BACKEND": FAKE})
     try:
         await asyncio.to_thread(pool.start_ray)
-        assert await asyncio.to_thread(pool.up_on().wait, 120) == 1
+        assert await asyncio.to_thread(pool.up_on().wait, 240) == 1
         told = next(line for line in pool.log().splitlines() if line.startswith("inkling cluster: "))
         assert "was told to fail" in told or "lm-load-fault-model-not-found" in told
         assert await asyncio.to_thread(pool.applications) == []
 
         pool.file.write_text(pool.file.read_text().replace("load_fault=model-not-found", "load_s=600"))
         up = pool.up_on()
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(180):
             while not pool.processes("ray::ServeReplica:inkling:lm"):
                 await asyncio.sleep(0.2)
         up.send_signal(signal.SIGTERM)
-        assert await asyncio.to_thread(up.wait, 120) == 0
+        assert await asyncio.to_thread(up.wait, 240) == 0
         assert await asyncio.to_thread(pool.applications) == []
         assert pool.processes("ray::ServeReplica") == []
         assert pool.processes("raylet") != []
@@ -224,7 +224,7 @@ async def test_the_head_is_lost(tmp_path: Path, say: Say) -> None:
         pool.processes("gcs_server")[0].kill()
         say("kill -9 of the head's process, under load")
         assert pool.up is not None
-        status = await asyncio.to_thread(pool.up.wait, 150)
+        status = await asyncio.to_thread(pool.up.wait, 240)
         outcome = await load.stop()
         say(f"every request has ended, `up` with status {status}\n          {outcome}")
         assert status != 0

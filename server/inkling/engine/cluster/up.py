@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import logging
 import os
 import signal
 import threading
@@ -68,9 +69,10 @@ def up(settings: ClusterSettings, *, address: str = "", detach: bool = False, sa
             options["_node_ip_address"] = "127.0.0.1"
     try:
         ray.init(**options)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except Exception as error:  # a node that is not ready in time is a plain Exception of Ray's
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InklingError("ray-down", f"Ray cannot be started or joined: {reason}", "See `ray status`.") from None
+    logging.getLogger("ray.serve").setLevel(logging.WARNING)
     # Its own handler for SIGTERM would end the process before anything has drained.
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stop.set())
