@@ -113,7 +113,8 @@ class Related:
 class Diagnostic:
     """A squiggle. The host adds the plugin's name as source; `fixes` are quick fixes while the span is unchanged.
 
-    `tags` are of `unnecessary` (shown faded) and `deprecated` (struck through).
+    `tags` are of `unnecessary` (shown faded) and `deprecated` (struck through). One that is given again, the very same
+    object, is taken to be as it was: where little changed that saves checking and converting it.
     """
 
     range: Range

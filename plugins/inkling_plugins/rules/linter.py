@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from inkling.api import Engine, InklingError, Label, Nothing, Position, Range, Segment, SegmentKind, Snapshot
+from inkling.api import Engine, InklingError, Label, Nothing, Position, Range, Segment, Snapshot
 from inkling_plugins.globs import matches
-from inkling_plugins.ignores import Ignores
-from inkling_plugins.rules.judge import Finding, Mark, marks, placed
+from inkling_plugins.ignores import Ignores, may_ignore
+from inkling_plugins.rules.findings import Chosen, Findings, Ranking
+from inkling_plugins.rules.judge import Finding, Mark
 from inkling_plugins.rules.reader import Owner, Reader
 from inkling_plugins.rules.rule import Rule
+from inkling_plugins.rules.sheet import Note, Sheet
 from inkling_plugins.rules.store import Store
-from inkling_plugins.rules.units import Part, parts_of, places_in
+from inkling_plugins.rules.units import places_in
 
 T = TypeVar("T")
 LARGE = 2_000
 """Characters from which a document is parsed off the event loop."""
-
-Memo = dict[tuple[SegmentKind, str], tuple[tuple[Part, ...], tuple[Mark, ...] | None]]
-"""By kind and text of a segment: its units, and its marks once all of them have been read."""
+FEW = 8
+"""Segments not read yet up to which the rest of a document is made ready while the model reads them."""
+SENT_S = 0.002
+"""What it takes a question to be on its way to the engine."""
 
 
 @dataclass
@@ -29,7 +32,7 @@ class Result:
     """What one rule gave in one document: findings in document order, and reasons for what is missing."""
 
     rule: Rule
-    findings: list[Finding] = field(default_factory=list)
+    findings: Sequence[Finding] = ()
     reasons: list[Nothing] = field(default_factory=list)
 
 
@@ -51,7 +54,8 @@ class Linter:
         self.reader = Reader(engine, store, heard)
         self._engine = engine
         self._store = store
-        self._memos: dict[Owner, tuple[Rule, str, Memo]] = {}
+        self._sheets: dict[Owner, Sheet] = {}
+        self._rankings: dict[Owner, tuple[tuple[Rule, str], Ranking]] = {}
         self._near: dict[str, Position] = {}
         self._labels: dict[tuple[tuple[object, ...], str], tuple[str, ...]] = {}
         self.demanded: set[Owner] = set()
@@ -64,8 +68,9 @@ class Linter:
         """Forget all documents but these. What somebody waits for is read all the same, and then forgotten too."""
         for uri in [uri for uri in self._near if uri not in uris]:
             del self._near[uri]
-        for owner in [owner for owner in self._memos if owner[0] not in uris]:
-            del self._memos[owner]
+        for owner in [owner for owner in self._sheets if owner[0] not in uris]:
+            del self._sheets[owner]
+            self._rankings.pop(owner, None)
         self.demanded -= {owner for owner in self.demanded if owner[0] not in uris}
 
     async def places(self, snapshot: Snapshot, rule: Rule) -> list[Range]:
@@ -73,24 +78,40 @@ class Linter:
         segments = await _off_loop(snapshot, lambda: places_in(snapshot, rule))
         return [snapshot.range(segment.start, segment.end) for segment in segments]
 
-    async def check(self, snapshot: Snapshot, rule: Rule, patience_s: float, most: int, *, ask: bool = True) -> Result:
-        """A rule's findings. What is not read within `patience_s` is read on behind; without `ask` no model is."""
+    async def check(
+        self,
+        snapshot: Snapshot,
+        rule: Rule,
+        patience_s: float,
+        most: int,
+        *,
+        ask: bool = True,
+        meanwhile: Callable[[Findings], None] = lambda findings: None,
+    ) -> Result:
+        """A rule's findings. What is not read within `patience_s` is read on behind; without `ask` no model is.
+
+        `meanwhile` is called while the model reads what an edit changed, with the findings in everything else.
+        """
         result = Result(rule)
         try:
-            segments = await _off_loop(snapshot, lambda: places_in(snapshot, rule))
             weights = await self._engine().weights(rule.model_id, rule.task)
-            memo = await _off_loop(snapshot, lambda: self._memo(snapshot.uri, rule, weights, segments))
-            count = sum(len(parts) for parts, _ in memo.values())
+            sheet = await _off_loop(snapshot, lambda: self._sheet(snapshot, rule, weights))
+            count = sheet.units
             if count > most:
                 words = f"{rule.name}: {count:,} texts to read, of at most {most:,}."
                 result.reasons.append(Nothing("too-large", words))
                 return result
-            missing = self._missing(snapshot, segments, memo)
+            unread = list(sheet.unread())
+            missing = self._missing(snapshot, unread)
             if missing and ask:
                 await self._ask_labels(rule, weights)
-            self._check_labels(rule, weights, memo)
+            self._check_labels(rule, weights, sheet)
             if missing and ask:
-                left = await self.reader.read((snapshot.uri, rule.name), rule, missing, patience_s)
+                reading = self.reader.read((snapshot.uri, rule.name), rule, missing, patience_s)
+                few = len(unread) <= FEW < len(sheet.notes)
+                if few:
+                    reading = self._beside(reading, lambda: meanwhile(self._findings(snapshot, sheet)))
+                left = await reading
                 if left:
                     words = f"{rule.name}: {left:,} of {count:,} texts are still being read."
                     result.reasons.append(Nothing("still-reading", words))
@@ -99,61 +120,67 @@ class Linter:
         except InklingError as error:
             result.reasons.append(Nothing(error.reason, f"{rule.name}: {error.message} {error.hint}".rstrip()))
             return result
-        result.findings = await _off_loop(snapshot, lambda: self._findings(snapshot, rule, segments, memo))
+        if len(unread) > FEW:
+            await _off_loop(snapshot, lambda: [note.settle(rule, self._store.get) for _, note in unread])
+        result.findings = self._findings(snapshot, sheet)
         return result
 
-    def _memo(self, uri: str, rule: Rule, weights: str, segments: Sequence[Segment]) -> Memo:
-        """The units of every segment; those of a segment that was here before are as they were."""
-        owner = (uri, rule.name)
-        old_rule, old_weights, old = self._memos.get(owner, (rule, weights, {}))
-        if (old_rule, old_weights) != (rule, weights):
-            old = {}
-        memo: Memo = {}
-        for segment in segments:
-            key = (segment.kind, segment.text)
-            if key not in memo:
-                memo[key] = old.get(key) or (parts_of(segment, rule, weights), None)
-        self._memos[owner] = (rule, weights, memo)
-        return memo
+    async def _beside(self, reading: Coroutine[Any, Any, int], work: Callable[[], None]) -> int:
+        """Read, and do some work as soon as the question is on its way."""
+        task = asyncio.create_task(reading)
+        try:
+            await asyncio.wait({task}, timeout=SENT_S)
+            if not task.done():
+                work()
+            return await task
+        finally:
+            task.cancel()
 
-    def _missing(self, snapshot: Snapshot, segments: Sequence[Segment], memo: Memo) -> Mapping[bytes, str]:
+    def _sheet(self, snapshot: Snapshot, rule: Rule, weights: str) -> Sheet:
+        """The document's sheet, which shares what it can with the one before it. Raises InklingError `bad-query`."""
+        segments = places_in(snapshot, rule)
+        owner = (snapshot.uri, rule.name)
+        old = self._sheets.get(owner)
+        if old is None or (old.rule, old.weights) != (rule, weights):
+            old = Sheet(rule, weights)
+        sheet = self._sheets[owner] = old.followed_by(segments)
+        return sheet
+
+    def _missing(self, snapshot: Snapshot, unread: Iterable[tuple[Segment, Note]]) -> Mapping[bytes, str]:
         """The texts that nobody has read, those nearest to where the user looks first."""
-        unread: list[tuple[int, Part]] = []
-        for segment in segments:
-            parts, known = memo[(segment.kind, segment.text)]
-            if known is None:
-                unread += [(segment.start, part) for part in parts if self._store.get(part.key) is None]
-        if not unread:
-            return {}
+        texts = [
+            (segment.start, part)
+            for segment, note in unread
+            for part in note.parts
+            if self._store.get(part.key) is None
+        ]
         near = self._near.get(snapshot.uri)
-        if near is not None:
+        if texts and near is not None:
             place = snapshot.offset(near)
-            unread.sort(key=lambda item: abs(item[0] + item[1].start - place))
-        return {part.key: part.text for _, part in unread}
+            texts.sort(key=lambda item: abs(item[0] + item[1].start - place))
+        return {part.key: part.text for _, part in texts}
 
-    def _findings(self, snapshot: Snapshot, rule: Rule, segments: Iterable[Segment], memo: Memo) -> list[Finding]:
-        found: list[Finding] = []
-        for segment in segments:
-            key = (segment.kind, segment.text)
-            parts, known = memo[key]
-            if known is None:
-                readings = [(part, self._store.get(part.key)) for part in parts]
-                known = tuple(mark for part, reading in readings if reading for mark in marks(rule, part, reading))
-                if all(reading is not None for _, reading in readings):
-                    memo[key] = (parts, known)
-            found += [placed(rule, segment, mark) for mark in known]
-        if not found:
-            return []
-        ignores = Ignores(snapshot)
-        seen: set[tuple[int, int, str]] = set()
-        kept = []
-        for finding in found:
-            place = (finding.start, finding.end, finding.mark.label)
-            names = (finding.mark.label, rule.name, f"{rule.name}/{finding.mark.label}")
-            if place not in seen and not any(ignores.cover(finding.origin, finding.start, name) for name in names):
-                seen.add(place)
-                kept.append(finding)
-        return kept
+    def _findings(self, snapshot: Snapshot, sheet: Sheet) -> Findings:
+        """What has been found in a sheet so far, without what is ignored."""
+        rule, get = sheet.rule, self._store.get
+        found = [note.settle(rule, get) if note.marks is None else note.marks for note in sheet.notes]
+        if may_ignore(snapshot) or sheet.overlaps:
+            kept = _kept(snapshot, rule, sheet.segments, found)
+            return Findings(rule, sheet.segments, kept, apart=not sheet.overlaps)
+        settled = [note for note in sheet.notes if note.marks is not None]
+        if len(sheet.notes) - len(settled) > FEW:
+            return Findings(rule, sheet.segments, found)
+        return Findings(rule, sheet.segments, found, lambda most: self._ranking(snapshot.uri, sheet, settled, most))
+
+    def _ranking(self, uri: str, sheet: Sheet, settled: Sequence[Note], most: int) -> Chosen:
+        """The gravest findings, by a ranking that is kept from version to version."""
+        owner, made_for = (uri, sheet.rule.name), (sheet.rule, sheet.weights)
+        known, ranking = self._rankings.get(owner, (made_for, None))
+        if ranking is None or known != made_for:
+            ranking = Ranking(sheet.rule)
+            self._rankings[owner] = made_for, ranking
+        ranking.follow(settled)
+        return ranking.choose(sheet, most)
 
     async def _ask_labels(self, rule: Rule, weights: str) -> None:
         """Learn which labels a rule's model has, once, and only where the rule names some."""
@@ -161,14 +188,14 @@ class Linter:
             state = await self._engine().load(rule.model_id, rule.task)
             self._labels[rule.job, weights] = tuple(dict.fromkeys(_bare(label) for label in state.labels))
 
-    def _check_labels(self, rule: Rule, weights: str, memo: Memo) -> None:
+    def _check_labels(self, rule: Rule, weights: str, sheet: Sheet) -> None:
         """Raises InklingError when a rule names labels that its model does not have.
 
         Where all has been read before, what was read tells the labels: no model need be loaded for that.
         """
         if rule.task == "zero-shot-classification" or not rule.named_labels:
             return
-        known = self._labels.get((rule.job, weights)) or self._labels_read(memo)
+        known = self._labels.get((rule.job, weights)) or self._labels_read(sheet)
         strange = [label for label in rule.named_labels if label not in known]
         if known and strange:
             names = ", ".join(f'"{label}"' for label in strange)
@@ -178,10 +205,32 @@ class Linter:
                 f"Name those in the rule ({rule.origin}).",
             )
 
-    def _labels_read(self, memo: Memo) -> tuple[str, ...]:
-        part = next((parts[0] for parts, _ in memo.values() if parts), None)
+    def _labels_read(self, sheet: Sheet) -> tuple[str, ...]:
+        part = next((note.parts[0] for note in sheet.notes if note.parts), None)
         reading = self._store.get(part.key) if part is not None else None
         return tuple(item.label for item in reading or () if isinstance(item, Label))
+
+
+def _kept(
+    snapshot: Snapshot, rule: Rule, segments: Sequence[Segment], found: Iterable[tuple[Mark, ...]]
+) -> list[tuple[Mark, ...]]:
+    """The marks that no comment ignores, each place and label once."""
+    ignores = Ignores(snapshot)
+    seen: set[tuple[int, int, str]] = set()
+
+    def keeps(segment: Segment, mark: Mark) -> bool:
+        start, end = segment.to_document(mark.start, mark.end)
+        place = (start, end, mark.label)
+        names = (mark.label, rule.name, f"{rule.name}/{mark.label}")
+        if place in seen or any(ignores.cover(segment, start, name) for name in names):
+            return False
+        seen.add(place)
+        return True
+
+    return [
+        tuple(mark for mark in marks if keeps(segment, mark)) if marks else ()
+        for segment, marks in zip(segments, found, strict=True)
+    ]
 
 
 async def _off_loop(snapshot: Snapshot, work: Callable[[], T]) -> T:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import json
-from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ from inkling.api import (
 from inkling_plugins.rules import present, similar
 from inkling_plugins.rules.baseline import Baseline, fingerprint, load
 from inkling_plugins.rules.feedback import note
+from inkling_plugins.rules.findings import Findings, touching
 from inkling_plugins.rules.fixes import is_key, redactions
 from inkling_plugins.rules.in_place import holders
 from inkling_plugins.rules.judge import Finding
@@ -92,6 +94,7 @@ class Rules(Plugin):
             lambda: self.engine, Store(readings_folder(self.editor) if self.settings.remember else None), self._heard
         )
         self._similar = Similar()
+        self._drawn: dict[Owner, present.Drawn] = {}
         self._news = News()
         holders.add(self)
         self._baseline: tuple[tuple[Path, int] | None, Baseline] = (None, Baseline({}))
@@ -124,6 +127,8 @@ class Rules(Plugin):
         open_now = {document.uri for document in self.editor.documents()} | {snapshot.uri}
         self._linter.keep(open_now)
         self._news.keep(open_now)
+        for owner in [owner for owner in self._drawn if owner[0] not in open_now]:
+            del self._drawn[owner]
         rules = self._rules("diagnostics")
         known: Counter[str] = Counter()
         try:
@@ -131,15 +136,17 @@ class Rules(Plugin):
         except InklingError as error:
             yield Nothing(error.reason, f"{error.message} {error.hint}")
         for rule in rules:
-            result = await self._result(snapshot, rule)
+            drawn = self._drawn.setdefault((snapshot.uri, rule.name), present.Drawn())
+            draw = functools.partial(present.diagnostics, snapshot, rule, show_all=self.settings.show_all, drawn=drawn)
+            ready = (lambda findings: None) if known else (lambda findings, draw=draw: deque(draw(findings), 0))
+            result = await self._result(snapshot, rule, ready)
             for reason in result.reasons:
                 yield reason
-            findings = list(_fresh(result.findings, known))
-            show_all = self.settings.show_all
+            findings = list(_fresh(result.findings, known)) if known else result.findings
             if isinstance(result, Twins):
-                shown = similar.diagnostics(snapshot, result, findings, show_all)
+                shown = similar.diagnostics(snapshot, result, findings, self.settings.show_all)
             else:
-                shown = present.diagnostics(snapshot, rule, findings, show_all)
+                shown = draw(findings)
             for diagnostic in shown:
                 yield diagnostic
 
@@ -154,7 +161,7 @@ class Rules(Plugin):
         for rule in self._rules("hover"):
             result = await self._result(snapshot, rule)
             missing = next(iter(result.reasons), missing)
-            found = present.touching(result.findings, offset, offset)
+            found = touching(result.findings, offset, offset)
             if found:
                 texts.append(present.hover_text(rule, found))
                 place = place or snapshot.range(found[0].start, found[0].end)
@@ -329,7 +336,9 @@ class Rules(Plugin):
             raise InklingError("nothing-chosen", "No rule was chosen.")
         return titles[chosen]
 
-    async def _result(self, snapshot: Snapshot, rule: Rule) -> Result:
+    async def _result(
+        self, snapshot: Snapshot, rule: Rule, meanwhile: Callable[[Findings], Any] = lambda findings: None
+    ) -> Result:
         why = why_not(rule, snapshot)
         if why is not None:
             return Result(rule, reasons=[why] if why.reason == "disabled" else [])
@@ -343,7 +352,9 @@ class Rules(Plugin):
         if rule.task == "feature-extraction":
             result = await self._similar.check(self.engine, rule, snapshot, most, ask=ask)
         else:
-            result = await self._linter.check(snapshot, rule, self.settings.patience, most, ask=ask)
+            result = await self._linter.check(
+                snapshot, rule, self.settings.patience, most, ask=ask, meanwhile=meanwhile
+            )
         if rule.when == "save" and not ask:
             result.reasons.append(Nothing("not-saved", f"{rule.name}: what is new is read when the file is saved."))
         return result
@@ -354,13 +365,13 @@ class Rules(Plugin):
             result = await self._result(snapshot, rule)
             for reason in result.reasons:
                 yield reason
-            for finding in present.touching(result.findings, start, end)[: rule.max_results]:
+            for finding in touching(result.findings, start, end)[: rule.max_results]:
                 yield finding
 
     async def _finding(self, snapshot: Snapshot, range: Range | None, rule: str, label: str) -> Finding:
         result = await self._result(snapshot, self._named(rule))
         place = range or Range(Position(0, 0), Position(0, 0))
-        found = present.touching(result.findings, snapshot.offset(place.start), snapshot.offset(place.end))
+        found = touching(result.findings, snapshot.offset(place.start), snapshot.offset(place.end))
         for finding in found:
             if label in ("", finding.mark.label):
                 return finding

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from inkling.api import (
     CodeLens,
@@ -17,8 +17,9 @@ from inkling.api import (
     Snapshot,
 )
 from inkling_plugins.rules.baseline import fingerprint
+from inkling_plugins.rules.findings import Findings, gravest
 from inkling_plugins.rules.fixes import fixes
-from inkling_plugins.rules.judge import Finding
+from inkling_plugins.rules.judge import Finding, Mark
 from inkling_plugins.rules.message import fill
 from inkling_plugins.rules.rule import Rule
 
@@ -47,17 +48,50 @@ def severity(finding: Finding) -> Severity:
 
 
 def diagnostics(
-    snapshot: Snapshot, rule: Rule, findings: Sequence[Finding], show_all: bool = False
+    snapshot: Snapshot, rule: Rule, findings: Sequence[Finding], show_all: bool = False, drawn: Drawn | None = None
 ) -> Iterator[Diagnostic]:
-    """The gravest first where there are more than may be shown, and then one line for the rest."""
-    shown = list(findings)
-    if len(shown) > rule.max_results and not show_all:
-        shown.sort(key=lambda finding: (severity(finding), -finding.mark.score))
-        shown = sorted(shown[: rule.max_results], key=lambda finding: finding.start)
-    for finding in shown:
-        yield diagnostic(snapshot, finding)
-    if len(findings) > len(shown):
-        yield flood(snapshot, rule, findings, {(finding.start, finding.mark.label) for finding in shown})
+    """The gravest where there are more than may be shown, and then one line for the rest."""
+    draw = (drawn or Drawn()).turn(snapshot)
+    most = len(findings) if show_all else rule.max_results
+    chosen = findings.gravest(most) if isinstance(findings, Findings) else gravest(findings, most)
+    for finding in chosen.shown:
+        yield draw(finding)
+    if chosen.first is not None:
+        yield flood(snapshot, rule, chosen.first, chosen.hidden)
+
+
+_Made = tuple[int, Mark, tuple[Range, Position], Diagnostic]
+"""The version that it was last asked for in, its mark, where that was, and the diagnostic."""
+
+
+class Drawn:
+    """The diagnostics of one document and rule as they were last made: what has not moved is not made again."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, _Made] = {}
+
+    def turn(self, snapshot: Snapshot) -> Callable[[Finding], Diagnostic]:
+        """What makes the diagnostics of one version; those that it does not ask for are forgotten."""
+        old = self._known
+        new = self._known = dict[int, _Made]()
+        revision = snapshot.revision
+
+        def draw(finding: Finding) -> Diagnostic:
+            mark = finding.mark
+            known = old.get(id(mark))
+            if known is not None and known[1] is mark and known[0] == revision:
+                new[id(mark)] = known
+                return known[3]
+            # the segment's start, too: a comment that ignores the finding goes above it
+            place = (snapshot.range(finding.start, finding.end), snapshot.position(finding.origin.start))
+            if known is not None and known[1] is mark and known[2] == place:
+                made = known[3]
+            else:
+                made = diagnostic(snapshot, finding)
+            new[id(mark)] = (revision, mark, place, made)
+            return made
+
+        return draw
 
 
 def diagnostic(snapshot: Snapshot, finding: Finding) -> Diagnostic:
@@ -82,17 +116,16 @@ def diagnostic(snapshot: Snapshot, finding: Finding) -> Diagnostic:
     )
 
 
-def flood(snapshot: Snapshot, rule: Rule, findings: Sequence[Finding], shown: set[tuple[int, str]]) -> Diagnostic:
-    """One line that counts the findings besides those shown, given by their start and label."""
-    hidden = [finding for finding in findings if (finding.start, finding.mark.label) not in shown]
-    counts = Counter(finding.mark.label for finding in hidden).most_common(4)
-    labels = ", ".join(f"{count:,} × {label}" for label, count in counts)
+def flood(snapshot: Snapshot, rule: Rule, first: Finding, hidden: Mapping[str, int]) -> Diagnostic:
+    """One line that counts the findings that are not shown, by label; it stands at the first of them."""
+    counts = Counter(hidden)
+    labels = ", ".join(f"{count:,} × {label}" for label, count in counts.most_common(4))
     return Diagnostic(
-        snapshot.range(hidden[0].start, hidden[0].end),
-        f"{rule.name}: {len(hidden):,} more findings are not shown (max_results = {rule.max_results:,}): {labels}.",
+        snapshot.range(first.start, first.end),
+        f"{rule.name}: {counts.total():,} more findings are not shown (max_results = {rule.max_results:,}): {labels}.",
         Severity.INFORMATION,
         f"{rule.name}/more",
-        data={"rule": rule.name, "hidden": len(hidden)},
+        data={"rule": rule.name, "hidden": counts.total()},
     )
 
 
@@ -127,11 +160,6 @@ def token(snapshot: Snapshot, finding: Finding) -> SemanticToken:
     """What was found, coloured."""
     kind = "entity" if finding.rule.task == "token-classification" else "mark"
     return SemanticToken(snapshot.range(finding.start, finding.end), kind)
-
-
-def touching(findings: Iterable[Finding], start: int, end: int) -> list[Finding]:
-    """Those that have a character in a span, or touch it."""
-    return [finding for finding in findings if finding.start <= end and start <= finding.end]
 
 
 def top(snapshot: Snapshot) -> Range:

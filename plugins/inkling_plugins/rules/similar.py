@@ -58,14 +58,16 @@ class Similar:
         if not pairs or rule.level(LABEL) == "off":
             return result
         ignores = Ignores(snapshot)
+        found: list[Finding] = []
         for second, first, score in pairs:
             origin, part = texts[second]
             finding = placed(rule, origin, Mark(LABEL, score, part.start, part.end, part, {}))
             names = (LABEL, rule.name, f"{rule.name}/{LABEL}")
             if not any(ignores.cover(origin, finding.start, name) for name in names):
-                result.findings.append(finding)
+                found.append(finding)
                 earlier, its = texts[first]
                 result.firsts[finding.start, finding.end] = earlier.to_document(its.start, its.end)
+        result.findings = found
         return result
 
     async def _compare(self, engine: Engine, rule: Rule, parts: Sequence[Part], ask: bool) -> list[Pair]:
@@ -130,8 +132,8 @@ def diagnostics(
                 fixes=(Action(title, "quickfix", edits=(ignore,)),) if ignore is not None else (),
                 related=(Related(first, "This one."),),
             )
-    if len(findings) > len(shown):
-        yield flood(snapshot, rule, findings, {(finding.start, LABEL) for finding in shown})
+    if hidden := findings[len(shown) :]:
+        yield flood(snapshot, rule, hidden[0], {LABEL: len(hidden)})
 
 
 def _texts(snapshot: Snapshot, rule: Rule, weights: str) -> list[tuple[Segment, Part]]:

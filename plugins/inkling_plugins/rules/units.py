@@ -18,6 +18,10 @@ LONGEST = 20_000
 """Characters of one unit; of longer ones the rest is not read."""
 _FEWEST = 3
 _BLANK = re.compile(r"\n[ \t\r]*\n[\s]*")
+_APART = frozenset(
+    {SegmentKind.COMMENT, SegmentKind.DOCSTRING, SegmentKind.PARAGRAPH, SegmentKind.HEADING, SegmentKind.LIST_ITEM}
+)
+"""Kinds of which no two have the same words."""
 _WHOLE = frozenset({SegmentKind.STRING, SegmentKind.FUNCTION, SegmentKind.CLASS, SegmentKind.SECTION})
 
 
@@ -37,9 +41,12 @@ class Part:
 
 def places_in(snapshot: Snapshot, rule: Rule) -> list[Segment]:
     """The segments that a rule reads, in document order, none twice. Raises InklingError `bad-query`."""
+    places = rule.reads.of(snapshot.language)
+    if all(not place.query and not place.special and _APART.issuperset(place.kinds) for place in places):
+        return list(segments(snapshot, {kind for place in places for kind in place.kinds}))
     found: dict[tuple[int, int], Segment] = {}
     kinds: set[SegmentKind] = set()
-    for place in rule.reads.of(snapshot.language):
+    for place in places:
         kinds |= set(place.kinds)
         for segment in _special(snapshot, place, rule):
             found.setdefault((segment.start, segment.end), segment)

@@ -6,6 +6,7 @@ A tuple becomes the Range that it stands for. All of these raise TypeError or Va
 from __future__ import annotations
 
 import json
+from math import isfinite
 from typing import Any
 
 from inkling.api import (
@@ -29,6 +30,7 @@ from inkling.api import (
 
 Json = Any
 _TYPES = frozenset(SEMANTIC_TYPES)
+_PLAIN = frozenset({str, int, bool, type(None)})
 DIAGNOSTIC_TAGS = ("unnecessary", "deprecated")
 """In the protocol's order, as the kinds of symbols below."""
 SYMBOL_KINDS = (
@@ -149,6 +151,7 @@ def _text(value: Any) -> str:
 
 
 def _is_range(value: Any) -> bool:
+    """Whether it is so to the last type: that is quick to tell, and most are."""
     if type(value) is not Range or type(value.start) is not Position or type(value.end) is not Position:
         return False
     (first_line, first), (last_line, last) = value
@@ -164,13 +167,21 @@ def _among(values: Any, known: tuple[str, ...]) -> tuple[str, ...]:
 def _json(value: Any) -> dict[str, Json]:
     """A mapping that can be sent: JSON knows neither objects nor NaN."""
     plain = dict(value)
-    json.dumps(plain, allow_nan=False)
-    if not all(isinstance(key, str) for key in plain):
-        raise TypeError("not a string")
+    if not all(type(key) is str and _is_plain(item) for key, item in plain.items()):
+        json.dumps(plain, allow_nan=False)
+        if not all(isinstance(key, str) for key in plain):
+            raise TypeError("not a string")
     return plain
 
 
+def _is_plain(value: Any) -> bool:
+    """Whether JSON surely knows it: quicker to tell than to try."""
+    return type(value) in _PLAIN or (type(value) is float and isfinite(value))
+
+
 def _span(value: Any) -> Range:
+    if _is_range(value):
+        return value  # type: ignore[no-any-return]
     (first_line, first), (last_line, last) = value
     if not all(isinstance(number, int) for number in (first_line, first, last_line, last)):
         raise TypeError("not a range")

@@ -7,12 +7,13 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lsprotocol import types
 
 from inkling.api import Action, Diagnostic, Range, Snapshot
 from inkling.lsp.checks import check_diagnostic
+from inkling.lsp.protocol import Encoded
 
 if TYPE_CHECKING:
     from inkling.lsp.session import Session
@@ -31,12 +32,32 @@ class Report:
     complete: bool
 
 
+@dataclass(frozen=True)
+class Sent:
+    """A diagnostic as the client gets it: in LSP's types and as JSON. `digest` tells it from others.
+
+    `lasts` is whether it is so wherever its span is the same: in plain text, whatever stands before it on its line.
+    """
+
+    made_of: Diagnostic
+    span: Range
+    lasts: bool
+    item: types.Diagnostic
+    json: dict[str, Any]
+    digest: bytes
+
+
 @dataclass
 class Wire:
     """A report as the client gets it."""
 
-    items: list[types.Diagnostic] = field(default_factory=list)
+    sent: list[Sent] = field(default_factory=list)
     result_id: str = ""
+
+    @property
+    def items(self) -> list[types.Diagnostic]:
+        """In LSP's types."""
+        return [sent.item for sent in self.sent]
 
 
 class Diagnoser:
@@ -45,6 +66,9 @@ class Diagnoser:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._reports: dict[str, Report] = {}
+        self._accepted: dict[str, dict[int, tuple[Diagnostic, Diagnostic]]] = {}
+        """By document: the plugins' own objects and what was made of them, which serves when the same comes again."""
+        self._sent: dict[str, dict[int, Sent]] = {}
         self._pushes: dict[str, asyncio.Task[None]] = {}
         self._models = 0
         """Grows when a model became ready or failed, or a plugin says so: reports from before may be wrong."""
@@ -60,11 +84,20 @@ class Diagnoser:
         generation = self.generation
         if known and known.complete and (known.generation, known.snapshot) == (generation, snapshot):
             return known
-        outcomes = await self._session.dispatch.ask(KIND, snapshot, (snapshot,), check_diagnostic)
+        before, accepted = self._accepted.get(snapshot.uri, {}), dict[int, tuple[Diagnostic, Diagnostic]]()
+
+        def accept(given: Diagnostic) -> Diagnostic:
+            known = before.get(id(given))
+            if known is None or known[0] is not given:
+                known = given, check_diagnostic(given)
+            accepted[id(given)] = known
+            return known[1]
+
+        outcomes = await self._session.dispatch.ask(KIND, snapshot, (snapshot,), accept)
         found = tuple((outcome.plugin, item) for outcome in outcomes for item in outcome.items)
         report = Report(snapshot, generation, found, not any(outcome.reasons for outcome in outcomes))
         if snapshot.uri in self._session.documents:
-            self._reports[snapshot.uri] = report
+            self._reports[snapshot.uri], self._accepted[snapshot.uri] = report, accepted
         return report
 
     def to_wire(self, report: Report) -> Wire | None:
@@ -74,10 +107,19 @@ class Diagnoser:
         if now is None:
             return None
         wire = Wire()
+        before = self._sent.get(now.uri, {})
+        plain = now.rope.root.utf8 == now.rope.root.chars
         for plugin, diagnostic, span in self._moved(report):
-            wire.items.append(session.edge.diagnostic(now, span, plugin, diagnostic))
-        payload = json.dumps(session.protocol.encode(wire.items), sort_keys=True)
-        wire.result_id = hashlib.blake2s(payload.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
+            sent = before.get(id(diagnostic))
+            if sent is None or sent.made_of is not diagnostic or sent.span != span or not (sent.lasts and plain):
+                item = session.edge.diagnostic(now, span, plugin, diagnostic)
+                encoded = session.protocol.encode(item)
+                payload = json.dumps(encoded, sort_keys=True).encode("ascii")
+                sent = Sent(diagnostic, span, plain, item, encoded, hashlib.blake2s(payload, digest_size=12).digest())
+            wire.sent.append(sent)
+        self._sent[now.uri] = {id(sent.made_of): sent for sent in wire.sent}
+        digests = b"".join([sent.digest for sent in wire.sent])
+        wire.result_id = hashlib.blake2s(digests, digest_size=12).hexdigest()
         return wire
 
     def fixes(self, uri: str, span: Range) -> Iterator[tuple[str, Diagnostic, Range, Action, Snapshot]]:
@@ -120,7 +162,8 @@ class Diagnoser:
 
     def closed(self, uri: str) -> None:
         """Take the document's squiggles away."""
-        self._reports.pop(uri, None)
+        for kept in (self._reports, self._accepted, self._sent):
+            kept.pop(uri, None)
         if (running := self._pushes.pop(uri, None)) is not None:
             running.cancel()
         if not self._session.client.pulls_diagnostics:
@@ -167,9 +210,10 @@ class Diagnoser:
             task.cancel()
 
 
-def full(wire: Wire) -> types.RelatedFullDocumentDiagnosticReport:
+def full(wire: Wire) -> Encoded:
     """The reply that holds everything."""
-    return types.RelatedFullDocumentDiagnosticReport(items=wire.items, result_id=wire.result_id)
+    items = [sent.json for sent in wire.sent]
+    return Encoded({"kind": "full", "items": items, "resultId": wire.result_id})
 
 
 def empty() -> types.RelatedFullDocumentDiagnosticReport:

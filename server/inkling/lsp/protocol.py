@@ -80,6 +80,13 @@ class Call:
     answered: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A result that is JSON already."""
+
+    json: Any
+
+
 class Failed(JsonRpcException):
     """An error reply with a code and words of ours."""
 
@@ -191,7 +198,7 @@ class Protocol(LanguageServerProtocol):
             call.timer.cancel()
         if error is None:
             try:
-                payload = {"jsonrpc": "2.0", "id": call.id, "result": self._converter.unstructure(result)}
+                payload = {"jsonrpc": "2.0", "id": call.id, "result": self.encode(result)}
                 self._write(payload)
             except Exception as unserializable:
                 error = unserializable
@@ -351,7 +358,7 @@ class Protocol(LanguageServerProtocol):
 
     def encode(self, value: Any) -> Any:
         """LSP types as JSON values."""
-        return self._converter.unstructure(value)
+        return value.json if isinstance(value, Encoded) else self._converter.unstructure(value)
 
     def decode(self, value: Any, kind: type[T]) -> T:
         """JSON values as an LSP type; raises `JsonRpcInvalidParams`."""

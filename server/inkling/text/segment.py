@@ -71,7 +71,7 @@ class Segment:
 
     def moved(self, by: int) -> Segment:
         """The same segment `by` code points further on."""
-        runs = tuple([(clean, document + by) for clean, document in self.runs])
+        runs = tuple([(clean, document + by) for clean, document in self.runs]) if self.runs else ()
         return Segment(self.kind, self.start + by, self.end + by, self.text, runs)
 
     def _runs_in(self, start: int, end: int) -> Iterable[tuple[int, int]]:

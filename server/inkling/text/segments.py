@@ -38,14 +38,16 @@ def segments(snapshot: Snapshot, kinds: Iterable[SegmentKind]) -> tuple[Segment,
     sought = wanted | PROSE if SegmentKind.SENTENCE in wanted else wanted
     known = _found.setdefault(snapshot, {})
     every: list[Segment] = []
-    for layer in _layers(snapshot):
-        if layer & sought:
-            if layer not in known:
-                known[layer] = _segments(snapshot, layer)
-            every += known[layer]
+    layers = [layer for layer in _layers(snapshot) if layer & sought]
+    for layer in layers:
+        if layer not in known:
+            known[layer] = _segments(snapshot, layer)
+        every += known[layer]
     found = [segment for segment in every if segment.kind in wanted]
     if SegmentKind.SENTENCE in wanted:
         found += [sentence for segment in every if segment.kind in PROSE for sentence in sentences(segment)]
+    elif len(layers) == 1:
+        return tuple(found)  # a layer's are in order
     return tuple(sorted(found, key=lambda segment: (segment.start, -segment.end)))
 
 

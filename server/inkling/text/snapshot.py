@@ -21,7 +21,7 @@ class Snapshot:
     share their unchanged text, so making one costs nothing.
     """
 
-    __slots__ = ("__weakref__", "_text", "language", "revision", "rope", "uri", "version")
+    __slots__ = ("__weakref__", "_eol", "_text", "language", "revision", "rope", "uri", "version")
 
     uri: str
     version: int
@@ -37,6 +37,7 @@ class Snapshot:
         self.rope = rope
         self.revision = next(_revisions)
         self._text: str | None = None
+        self._eol = ""
 
     @classmethod
     def of(
@@ -66,10 +67,12 @@ class Snapshot:
     @property
     def eol(self) -> str:
         """The line ending used most (in the first 64 K of the text); `\\n` when there is none."""
-        head = self.slice(0, 65536)
-        pairs = head.count("\r\n")
-        counts = {"\n": head.count("\n") - pairs, "\r\n": pairs, "\r": head.count("\r") - pairs}
-        return max(counts, key=counts.__getitem__)
+        if not self._eol:
+            head = self.slice(0, 65536)
+            pairs = head.count("\r\n")
+            counts = {"\n": head.count("\n") - pairs, "\r\n": pairs, "\r": head.count("\r") - pairs}
+            self._eol = max(counts, key=counts.__getitem__)
+        return self._eol
 
     def line(self, index: int) -> str:
         """A line's text without its end. Raises IndexError outside `0 ≤ index < line_count`."""

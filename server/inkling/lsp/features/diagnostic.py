@@ -10,11 +10,12 @@ from lsprotocol import types
 from inkling.api import Snapshot
 from inkling.lsp.diagnoser import KIND, empty, full
 from inkling.lsp.dispatch import content_modified
+from inkling.lsp.protocol import Encoded
 
 if TYPE_CHECKING:
     from inkling.lsp.session import Session
 
-Reply = types.RelatedFullDocumentDiagnosticReport | types.RelatedUnchangedDocumentDiagnosticReport
+Reply = Encoded | types.RelatedFullDocumentDiagnosticReport | types.RelatedUnchangedDocumentDiagnosticReport
 
 
 def register(session: Session) -> None:
