@@ -105,7 +105,7 @@ class Pool:
         self.start_ray(HEAD, cpus)
         more = [f"--address={HEAD}:6379", f"--node-ip-address={WORKER}", f"--num-cpus={cpus}", *_SMALL]
         self._run(*there, "ray", "start", *more)
-        if self.up_on(HEAD, "--detach").wait():
+        if self._inkling("up", "--address", f"{HEAD}:6379", "--detach").wait():
             raise RuntimeError(self.log())
 
     def start_ray(self, address: str = "127.0.0.1", cpus: int = 4) -> None:

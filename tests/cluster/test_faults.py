@@ -138,7 +138,7 @@ async def as_an_editors_remote(pool: Pool) -> None:
         assert [labels[0].label for labels in await engine.classify(["bad", "fine"], model=ENCODER)] == ["bad", "good"]
         async with aclosing(engine.generate(GenerateRequest(LM, "p", max_tokens=3))) as chunks:
             assert "".join([chunk.text async for chunk in chunks]) == "w0 w1 w2 "
-        assert await engine.listed() == [LM, ENCODER]
+        assert await engine.listed() == [LM, ENCODER, SCALED["id"]]
         with pytest.raises(InklingError) as raised:
             await engine.classify(["x"], model="another")
         assert raised.value.reason == "model-not-found"
