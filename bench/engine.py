@@ -1,7 +1,8 @@
 """What sharing the engine costs: overhead per request and token, a second window, forty windows, a crash, a cancel.
 
-The model side is scripted (`inkling.engine.fake_backend`), so that the figures are those of the serving alone. The
-peer of the overhead rows is a bare Starlette app on a Unix socket of this machine, asked by the same HTTP client.
+The model side is scripted (`inkling.engine.fake_backend`), so that the figures are those of the serving alone; memory
+is measured with real weights. The peer of the overhead rows is a bare Starlette app on a Unix socket of this machine,
+asked by the same HTTP client.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import psutil
 from bench.row import Row, row
 from inkling.engine.client import EngineClient, EngineSettings
 from inkling.engine.protocol import GenerateRequest, Priority
+from inkling.engine.runtime import BACKEND_VARIABLE
 
 BARE = """
 import json, sys, uvicorn
@@ -55,7 +57,7 @@ def rows(quick: bool = False) -> list[Row]:
         os.environ |= {
             "XDG_RUNTIME_DIR": folder,
             "XDG_STATE_HOME": folder,
-            "INKLING_ENGINE_BACKEND": "inkling.engine.fake_backend:create_backend",
+            BACKEND_VARIABLE: "inkling.engine.fake_backend:create_backend",
         }
         return asyncio.run(_rows(Path(folder), 40 if quick else 400))
 
@@ -64,6 +66,7 @@ async def _rows(folder: Path, repeats: int) -> list[Row]:
     return [
         *await _overhead(folder, repeats),
         await _second_window(repeats // 20),
+        await _second_copy(),
         await _many_windows(max(2, repeats // 20)),
         await _crash(repeats // 40),
         await _cancel(repeats // 20),
@@ -162,6 +165,29 @@ async def _second_window(repeats: int) -> Row:
         warm, second = await _medians_ms(max(3, repeats), lambda: _text(first, request), opened)
     name = "engine/second window, start to its first completion of 20 tokens"
     return row(name, second, "ms", better="less", peer="the same on a warm window", peer_value=warm)
+
+
+async def _second_copy() -> Row:
+    """What a second window adds to the memory of all engines, with real weights."""
+    scripted = os.environ.pop(BACKEND_VARIABLE)
+    request = GenerateRequest("starter:code", "def main(", max_tokens=8)
+    try:
+        async with _client() as first, _client() as second:
+            await _text(first, request)
+            await _text(first, request)
+            alone = await _memory_mib(first)
+            await _text(second, request)
+            more = await _memory_mib(first, second) - alone
+    finally:
+        os.environ[BACKEND_VARIABLE] = scripted
+    name = "engine/second window with starter:code: extra memory"
+    return row(name, more, "MiB", better="less", peer="an engine per window", peer_value=alone)
+
+
+async def _memory_mib(*clients: EngineClient) -> float:
+    """Of all engines that these windows have, what is theirs alone."""
+    engines = {(await client.status()).pid for client in clients}
+    return sum(psutil.Process(pid).memory_full_info().uss for pid in engines) / 2**20
 
 
 async def _many_windows(rounds: int) -> Row:
