@@ -22,6 +22,7 @@ from inkling.errors import InklingError
 IDS = [int(i) for i in torch.randint(5, 600, (60,), generator=torch.Generator().manual_seed(1))]
 GB = 1 << 30
 PC = Machine("cpu", 16 * GB, packed=True, bfloat16=True)
+AVX2 = Machine("cpu", 16 * GB, packed=True, bfloat16=False, int4=False)
 OLD = Machine("cpu", 16 * GB, packed=False, bfloat16=False)
 GPU = Machine("cuda", 20 * GB, packed=False, bfloat16=True)
 
@@ -31,6 +32,7 @@ def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(quantize, "WORTH_CACHING_BYTES", 0)
     monkeypatch.setattr(quantize_cache, "KEEP_FREE_BYTES", 0)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_supported", lambda: True)  # else int4 is not chosen; its kernel runs
 
 
 @pytest.mark.parametrize(
@@ -48,6 +50,9 @@ def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         ("int8", PC, 500, "BF16", Method.INT8),
         ("int8", GPU, 500, "BF16", Method.BNB_INT8),
         ("int4", OLD, 500, "BF16", Method.BNB_NF4),
+        ("int4", PC, 500, "BF16", Method.INT4),
+        ("int4", AVX2, 500, "BF16", Method.INT8),
+        ("auto", AVX2, 500, "BF16", Method.INT8),
         ("nf4", PC, 500, "BF16", Method.BNB_NF4),
         ("bnb-int8", PC, 500, "BF16", Method.BNB_INT8),
     ],

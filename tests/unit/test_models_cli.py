@@ -240,8 +240,8 @@ GB = 1_000_000_000
     [
         (Machine(16 * GB, 8, 100 * GB), "Qwen/Qwen2.5-Coder-0.5B", "good", "int8"),
         (Machine(16 * GB, 2, 100 * GB), "Qwen/Qwen2.5-Coder-7B", "slow", "int8"),
-        (Machine(9 * GB, 2, 100 * GB), "Qwen/Qwen2.5-Coder-7B", "slow", "int4"),
-        (Machine(4 * GB, 8, 100 * GB), "Qwen/Qwen2.5-Coder-7B", "needs-memory", "int4"),
+        (Machine(9 * GB, 2, 100 * GB), "Qwen/Qwen2.5-Coder-7B", "slow", "nf4"),
+        (Machine(4 * GB, 8, 100 * GB), "Qwen/Qwen2.5-Coder-7B", "needs-memory", "nf4"),
         (Machine(16 * GB, 8, GB), "Qwen/Qwen2.5-Coder-1.5B", "needs-disk", "int8"),
         (Machine(16 * GB, 2, 100 * GB, "GPU", 24 * GB), "Qwen/Qwen2.5-Coder-7B", "good", "nf4"),
         (Machine(16 * GB, 2, 100 * GB, "GPU", 80 * GB), "Qwen/Qwen2.5-Coder-7B", "good", "none"),

@@ -227,7 +227,7 @@ class ModelPool:
     async def _too_big(self, backend: Backend, key: Key, need: int, free: int) -> InklingError:
         model, task, quantization = key
         ways = ["choose a smaller model", "raise engine.memory_budget_mb", "close other programs"]
-        for smaller in ("int8", "int4"):
+        for smaller in ("int8", "nf4"):
             if quantization in ("none", "auto"):
                 with suppress(InklingError):
                     bytes_ = await asyncio.to_thread(backend.estimate_bytes, model, task, quantization=smaller)

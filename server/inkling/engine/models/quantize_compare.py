@@ -44,7 +44,7 @@ def methods(device: str) -> tuple[Method, ...]:
     """Those that this machine can run, the most exact first."""
     machine = Machine.here(device)
     plain = (Method.FLOAT32, Method.BFLOAT16) if machine.bfloat16 else (Method.FLOAT32,)
-    packed = (Method.INT8, Method.INT4) if machine.packed else ()
+    packed = (Method.INT8, *([Method.INT4] if machine.int4 else [])) if machine.packed else ()
     return (*plain, *packed, Method.BNB_INT8, Method.BNB_NF4)
 
 

@@ -127,7 +127,7 @@ def _judge(candidate: Candidate, machine: Machine) -> Advice:
     generates = candidate.task == Task.TEXT_GENERATION
     parameters = candidate.parameters_m * 1_000_000
     room = int(0.6 * (machine.gpu_memory or machine.memory))
-    widths = (("none", 2.0), ("nf4", 0.6)) if machine.gpu_memory else (("int8", 1.1), ("int4", 0.65))
+    widths = (("none", 2.0), ("nf4", 0.6)) if machine.gpu_memory else (("int8", 1.1), ("nf4", 0.65))
     choices = widths if generates else (("none", 4.0),)
     needs = [(name, int(parameters * width) + OVERHEAD_BYTES) for name, width in choices]
     quantization, need = next(((name, size) for name, size in needs if size <= room), needs[-1])
