@@ -39,7 +39,8 @@ def test_bench_of_an_encoder(task: str, capsys: Any) -> None:
 
 def test_quantize_compares(tiny_lm: Callable[[str], Path], capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quantize_compare, "methods", lambda device: (Method.FLOAT32, Method.INT8))
-    folder = str(tiny_lm("llama"))
+    monkeypatch.chdir(tiny_lm("llama").parent)
+    folder = f"./{tiny_lm('llama').name}"
     assert main(["models", "quantize", folder, "--tokens", "200", *COMMON]) == 0
     exact, packed = json.loads(capsys.readouterr().out)
     assert (exact["method"], packed["method"]) == ("float32", "int8")
@@ -47,7 +48,8 @@ def test_quantize_compares(tiny_lm: Callable[[str], Path], capsys: Any, monkeypa
     assert abs(packed["bits_per_byte"] / exact["bits_per_byte"] - 1) < 0.1
     assert main(["models", "quantize", folder, "--tokens", "200", "--text", __file__]) == 0
     table = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in table] == ["precision", "float32", "int8"]
+    assert [line.split()[0] for line in table] == ["precision", "float32", "int8", "auto"]
+    assert "+0.0%" in table[1].split() and table[-1].split()[1].endswith(":")
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from inkling.cli.models_common import whole_path
 from inkling.engine.backend import LoadedModel, Stop
 from inkling.engine.protocol import GenerateRequest, Task
 from inkling.errors import InklingError
@@ -31,7 +32,7 @@ def add_actions(action: Callable[[str, str], argparse.ArgumentParser]) -> None:
     timing = action("bench", "how fast a model is on this machine")
     comparing = action("quantize", "a text generator in each precision: size, speed, and what it costs in quality")
     for parser in (timing, comparing):
-        parser.add_argument("model", metavar="ID")
+        parser.add_argument("model", metavar="ID", type=whole_path, help="a model's id, or its folder")
         parser.add_argument("--device", default="auto", help="cpu, cuda, mps (default: the best there is)")
         parser.add_argument("--threads", type=int, default=0, help="CPU threads (default: as the engine)")
     comparing.add_argument("--text", nargs="+", default=[], metavar="FILE", help="text that the model has not seen")
@@ -135,25 +136,40 @@ def run_quantize(args: argparse.Namespace) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from inkling.engine.models.catalog import resolve_for
     from inkling.engine.models.device import pick_device, set_threads
+    from inkling.engine.models.quantize import plan_for
     from inkling.engine.models.quantize_compare import compare
 
     source = resolve_for(args.model, Task.TEXT_GENERATION)
     text = _text(args.text)
     set_threads(args.threads)
-    rows = compare(source.path, text, device=pick_device(args.device), most_tokens=args.tokens)
+    device = pick_device(args.device)
+    rows = compare(source.path, text, device=device, most_tokens=args.tokens)
     if args.json:
         print(json.dumps([asdict(row) for row in rows], indent=1))
         return 0
-    print(f"{'precision':<10}{'MB':>9}{'load s':>8}{'prompt/s':>10}{'new/s':>8}{'perplexity':>12}{'bits/byte':>11}")
+    titles = (
+        ("MB", 9),
+        ("load s", 8),
+        ("prompt/s", 10),
+        ("new/s", 8),
+        ("perplexity", 12),
+        ("cost", 8),
+        ("bits/byte", 11),
+    )
+    print("precision ", *(title.rjust(width) for title, width in titles), sep="")
+    exact = 0.0  # of the first, most exact one
     for row in rows:
         if row.error:
             print(f"{row.method:<10}{row.error}", flush=True)
             continue
+        exact = exact or row.perplexity
         print(
             f"{row.method:<10}{row.bytes / 1e6:>9,.1f}{row.load_s:>8.1f}{row.prefill_tokens_per_s:>10,.0f}"
-            f"{row.decode_tokens_per_s:>8,.0f}{row.perplexity:>12,.2f}{row.bits_per_byte:>11.3f}",
+            f"{row.decode_tokens_per_s:>8,.0f}{row.perplexity:>12,.2f}{row.perplexity / exact - 1:>+8.1%}"
+            f"{row.bits_per_byte:>11.3f}",
             flush=True,
         )
+    print(f"auto      {plan_for(source.path, device=device).told}")
     return 0
 
 

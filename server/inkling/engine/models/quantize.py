@@ -90,6 +90,12 @@ def load(
     return LoadedCausalLM(decoder, tokenizer, ends, plan, small, order, notices)
 
 
+def plan_for(folder: Path, *, quantization: str = "auto", device: str = "cpu") -> Plan:
+    """What `load` would do with the model in `folder`, and why; reads no weight. Raises InklingError as it does."""
+    parameters, stored = _measure(inspect(folder, folder.name))
+    return choose(quantization, Machine.here(device), parameters=parameters, stored=stored)
+
+
 def _decoder(
     files: ModelFiles, config: Any, plan: Plan, device: str, report: Callable[[float], None]
 ) -> tuple[Decoder, Plan, tuple[str, ...]]:
