@@ -15,10 +15,11 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from transformers import AutoTokenizer
 
 from inkling.engine.models.catalog import STARTER_FOLDER
 from inkling.training import checkpoint as checkpoints
-from inkling.training.causal import pretrain, save, train_from_recipe
+from inkling.training.causal import new_model, pretrain, save, train_from_recipe
 from inkling.training.causal_recipe import CausalRecipe, ShapeRecipe
 from inkling.training.checkpoint import CheckpointError, Checkpoints
 from inkling.training.errors import TrainingError
@@ -26,9 +27,10 @@ from inkling.training.loop import LoopRecipe
 from inkling.training.muon import Muon
 from inkling.training.optim import OptimizerRecipe, schedule
 from inkling.training.packing import FimRecipe, Middle, TokenFile
-from inkling.training.recipe import RecipeError
+from inkling.training.recipe import RecipeError, load_recipe
 from inkling.training.tokenizer import END, FIM_MIDDLE, FIM_PREFIX, FIM_SUFFIX
 
+REPOSITORY = Path(__file__).parents[2]
 SHAPE = ShapeRecipe(layers=2, width=32, heads=2, kv_heads=1, inner=64)
 
 
@@ -321,6 +323,29 @@ def test_the_recipe_ends_in_a_model_that_loads_and_answers(
     assert json.loads((folder / "config.json").read_text()).get("inkling_fim", "usual") == order
     request = GenerateRequest(model="made", prompt="def compute_0(", max_tokens=8)
     assert "".join(chunk.text for chunk in generator.generate(request, Stop(None)))
+
+
+@pytest.mark.parametrize(("name", "millions"), [("causal", 6.5), ("causal-gpu", 51.4)])
+def test_a_shipped_recipe_has_its_size_and_runs(
+    name: str,
+    millions: float,
+    tmp_path: Path,
+    small_corpus: Path,
+    small_tokenizer: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = REPOSITORY / "models" / "recipes" / f"{name}.toml"
+    with torch.device("meta"):
+        model = new_model(
+            load_recipe(path, CausalRecipe).shape, AutoTokenizer.from_pretrained(STARTER_FOLDER / "code"), 1
+        )
+    assert sum(weight.numel() for weight in model.parameters()) / 1e6 == pytest.approx(millions, abs=0.05)
+    monkeypatch.setattr("inkling.training.causal.write_card", lambda *_: None)  # tested above, and half a minute here
+    reduced = {"corpus": str(small_corpus), "tokenizer": str(small_tokenizer), "device": "cpu"}
+    reduced |= {f"shape.{key}": str(value) for key, value in dataclasses.asdict(SHAPE).items()}
+    reduced |= {f"loop.{key}": "1" for key in ("steps", "batch", "decay_batch", "processes")}
+    reduced |= {"loop.context": "64", "loop.decay_context": "64", "loop.compile": "false"}
+    assert (train_from_recipe(path, tmp_path / "made", reduced) / "model.safetensors").is_file()
 
 
 def test_our_muon_steps_as_torch_does() -> None:
