@@ -20,6 +20,7 @@ check: $(READY)  ## what a reviewer would run first
 
 bench: $(READY)  ## every figure, with its peers, into bench/results.json; the first time builds llama.cpp, 10 minutes
 	@PYTHON=$(PY) bench/install_llama_cpp.sh
+	@PYTHON=$(PY) bench/install_jedi.sh
 	@$(PY) -m bench $(ARGS)
 
 soak: $(READY)  ## minutes of faults: make soak ARGS="--minutes 10"

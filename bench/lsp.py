@@ -16,6 +16,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+from ruff import find_ruff_bin
+
 from bench.row import Row, row
 from inkling.cli.session import SERVER, ServerError, Session
 
@@ -31,13 +33,9 @@ def hover(params):
 server.start_io()
 """
 PYGLS = (sys.executable, "-c", BARE_PYGLS)
-SCRIPTS = Path(sys.executable).parent
-PEERS: dict[str, Sequence[str]] = {
-    "bare pygls": PYGLS,
-    "jedi-language-server": (str(SCRIPTS / "jedi-language-server"),),
-    "ruff server": (str(SCRIPTS / "ruff"), "server"),
-}
-"""Those that are installed take part."""
+JEDI = Path(__file__).parents[1] / ".cache" / "jedi"
+"""See install_jedi.sh."""
+RUN_JEDI = f"import sys; sys.path.insert(0, {str(JEDI)!r}); from jedi_language_server.cli import cli; cli()"
 LINES = 5_000
 BLOCK = '''def compute_{n}(first: int, second: int) -> int:
     """Add two numbers and remember the result."""
@@ -135,7 +133,14 @@ async def _hover_rows(root: Path, times: int) -> list[Row]:
 
 
 def _installed_peers() -> dict[str, Sequence[str]]:
-    return {name: command for name, command in PEERS.items() if Path(command[0]).exists()}
+    """Those that are not here are named."""
+    ruff = find_ruff_bin()
+    peers: dict[str, Sequence[str]] = {"bare pygls": PYGLS, "ruff server": (ruff, "server")}
+    if (JEDI / "jedi_language_server").is_dir():
+        peers["jedi-language-server"] = (sys.executable, "-c", RUN_JEDI)
+    else:
+        print("lsp: jedi-language-server is not here (bench/install_jedi.sh), so not in the table", file=sys.stderr)
+    return peers
 
 
 def _open(session: Session, root: Path, lines: int) -> str:
