@@ -16,14 +16,13 @@ from inkling.api import (
     Plugin,
     Position,
     Range,
-    Segment,
     Severity,
     Snapshot,
     TokenSpan,
-    block_at,
     code_lenses,
     command,
     diagnostics,
+    find_block,
     hover,
 )
 from inkling_plugins.globs import matches
@@ -67,14 +66,13 @@ class TokenCount(Plugin):
             return None
         model = self.settings.model
         word = snapshot.word_at(position)
-        block = await self._block(snapshot, position)
-        in_document, window, token, in_block, in_word = await asyncio.gather(
-            self.tokens.count(snapshot, model),
-            self.tokens.context_window(model),
-            self.tokens.at(snapshot, snapshot.offset(position), model),
-            self._count(snapshot.slice(block.start, block.end) if block else ""),
-            self._count(snapshot.text_in(word) if word else ""),
-        )
+        block = await find_block(snapshot, position)
+        # one after the other: nearly always all of it is in memory, and the tokenizer has one thread anyway
+        in_document = await self.tokens.count(snapshot, model)
+        window = await self.tokens.context_window(model)
+        token = await self.tokens.at(snapshot, snapshot.offset(position), model)
+        in_block = await self._count(snapshot.slice(block.start, block.end)) if block else 0
+        in_word = await self._count(snapshot.text_in(word)) if word else 0
         parts = []
         if word:
             parts.append(f"{inline_code(snapshot.text_in(word))} {in_word:,}")
@@ -140,11 +138,6 @@ class TokenCount(Plugin):
 
     async def _count(self, text: str) -> int:
         return await self.tokens.count_text(text, self.settings.model) if text else 0
-
-    async def _block(self, snapshot: Snapshot, position: Position) -> Segment | None:
-        if len(snapshot) < _LARGE:
-            return block_at(snapshot, position)
-        return await asyncio.to_thread(block_at, snapshot, position)
 
     async def _prompts(self, snapshot: Snapshot) -> list[tuple[int, int]]:
         if len(snapshot) < _LARGE:

@@ -42,7 +42,7 @@ from inkling.errors import InklingError
 from inkling.text.outline import Definition, outline
 from inkling.text.position import Position, Range
 from inkling.text.query import query_spans
-from inkling.text.segments import Segment, SegmentKind, block_at, segments, sentences
+from inkling.text.segments import Segment, SegmentKind, block_at, find_block, segments, sentences
 from inkling.text.snapshot import Snapshot
 from inkling.text.syntax import Scope, scope_at
 from inkling.text.token_span import TokenSpan
@@ -442,7 +442,7 @@ __all__ = [
     "GenerateRequest", "GhostText", "Hover", "InklingError", "InlayHint", "Label", "Nothing", "Plugin", "Position",
     "Priority", "Progress", "Range", "Related", "Rendered", "Scope", "Segment", "SegmentKind", "SemanticToken",
     "Severity", "Snapshot", "Summary", "Surface", "Symbol", "Task", "TokenSpan", "Tokens", "block_at", "code_actions",
-    "code_lenses", "command", "completion", "diagnostics", "file_path", "hover", "inlay_hints", "inline_completion",
-    "outline", "query_spans", "resolver", "scope_at", "segments", "semantic_tokens", "sentences", "uri_path",
-    "workspace_symbols",
+    "code_lenses", "command", "completion", "diagnostics", "file_path", "find_block", "hover", "inlay_hints",
+    "inline_completion", "outline", "query_spans", "resolver", "scope_at", "segments", "semantic_tokens", "sentences",
+    "uri_path", "workspace_symbols",
 ]  # fmt: skip

@@ -155,7 +155,10 @@ class RandomSession(RuleBasedStateMachine):
     def mirrors_are_exact(self) -> None:
         if not hasattr(self, "editor"):
             return
-        status = self.loop.run_until_complete(self.editor.ask("inkling/status"))
+        versions: dict[str, int] | None = None
+        while versions != self.editor.versions:  # else the server had an edit applied meanwhile: its echo came behind
+            versions = dict(self.editor.versions)
+            status = self.loop.run_until_complete(self.editor.ask("inkling/status"))
         assert {item["uri"] for item in status["documents"]} == set(self.editor.texts)
         for uri, text in self.editor.texts.items():
             snapshot = self.session.documents.snapshot(uri)

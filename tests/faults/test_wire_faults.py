@@ -63,9 +63,11 @@ async def editor(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Edi
         yield editor
         await editor.ask("shutdown")
         editor.notify("exit")
-        assert await asyncio.wait_for(process.wait(), 60) == 0
         assert process.stderr is not None
-        assert b"a print must not reach the protocol" in await process.stderr.read()
+        # together: asyncio says that a process has ended when its pipes have been read
+        status, errors = await asyncio.wait_for(asyncio.gather(process.wait(), process.stderr.read()), 60)
+        assert status == 0
+        assert b"a print must not reach the protocol" in errors
         log = (folder / "log").read_text()
         assert "some words" not in log and URI not in log
 

@@ -8,12 +8,12 @@ know.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from inkling.api import Nothing, Snapshot, Surface
+from inkling.eager import together
 from inkling.lsp.log import log
 from inkling.lsp.protocol import CONTENT_MODIFIED, Call, Failed, request_id
 from inkling.plugins import Entry, Method, Outcome
@@ -61,8 +61,8 @@ class Dispatch:
         def listener(entry: Entry) -> Callable[[T], None] | None:
             return None if on_item is None else lambda item: on_item(entry.name, item)
 
-        outcomes = await asyncio.gather(
-            *(self.call(entry, method, arguments, accept, on_item=listener(entry)) for entry, method in asked)
+        outcomes = await together(
+            self.call(entry, method, arguments, accept, on_item=listener(entry)) for entry, method in asked
         )
         for outcome in outcomes:
             self.note(uri, kind, outcome)

@@ -24,8 +24,11 @@ from pathlib import Path, PurePosixPath
 from typing import TextIO
 
 LEVELS = ("error", "warning", "info", "debug")
+_RANKS = {level: rank for rank, level in enumerate(LEVELS)}
 WAITING = 1000
 """Lines that wait for their reader; later ones are dropped and counted."""
+GATHER_S = 0.005
+"""How long the writer lets lines gather."""
 FLUSH_S = 0.5
 """How long the end may wait for the last lines."""
 _SLUG = re.compile(r"[a-z][a-z0-9-]{0,40}")
@@ -71,26 +74,32 @@ class Log:
         reason: str = "",
         place: str = "",
         error: BaseException | None = None,
-    ) -> str:
-        """Write an event and return its line. `name` and `place` are ours; a `reason` is written if it is a slug."""
-        fields = {
-            "id": None if id is None else (id if isinstance(id, int) else tag(id)),
-            "method": method,
-            "plugin": plugin,
-            "doc": document(uri) if uri else "",
-            "version": version,
-            "ms": None if ms is None else round(ms, 2),
-            "count": count,
-            "code": code,
-            "reason": reason if not reason or _SLUG.fullmatch(reason) else "other",
-            "place": place,
-            "error": " < ".join(places(error)) if error is not None else "",
-        }
-        words = " ".join(f"{key}={value}" for key, value in fields.items() if value not in (None, ""))
-        line = f"{name} {words}".rstrip()
-        if LEVELS.index(level) <= LEVELS.index(self.level):
+        trace: Callable[[str], None] | None = None,
+    ) -> None:
+        """Write an event, and give its line to `trace`. `name` and `place` are ours; a `reason` is written if it is a
+        slug. What nobody wants to read costs next to nothing."""
+        written = _RANKS[level] <= _RANKS[self.level]
+        if not written and trace is None:
+            return
+        fields = (
+            ("id", id if id is None or isinstance(id, int) else tag(id)),
+            ("method", method),
+            ("plugin", plugin),
+            ("doc", document(uri) if uri else ""),
+            ("version", version),
+            ("ms", None if ms is None else round(ms, 2)),
+            ("count", count),
+            ("code", code),
+            ("reason", reason if not reason or _SLUG.fullmatch(reason) else "other"),
+            ("place", place),
+            ("error", " < ".join(places(error)) if error is not None else ""),
+        )
+        words = [f"{key}={value}" for key, value in fields if value is not None and value != ""]
+        line = " ".join((name, *words))
+        if written:
             self._put(f"{_clock()} {level} {line}\n")
-        return line
+        if trace is not None:
+            trace(line)
 
     def flush(self, timeout_s: float = FLUSH_S) -> None:
         """Wait, not for long, until what was logged has been written."""
@@ -112,17 +121,27 @@ class Log:
             self._dropped += 1
 
     def _write_all(self) -> None:
+        """What comes while a line is written is written together: waking a thread for each would hold up the loop."""
         while True:
-            item = self._lines.get()
-            if isinstance(item, threading.Event):
-                item.set()
-                continue
-            dropped, self._dropped = self._dropped, 0
-            stream, line = item
-            if dropped:
-                line += f"{_clock()} warning log-dropped count={dropped}\n"
-            with contextlib.suppress(OSError, ValueError):  # disk full, or nobody reads any more
-                _write(stream, line)
+            items = [self._lines.get()]
+            with contextlib.suppress(queue.Empty):
+                while len(items) < WAITING:
+                    items.append(self._lines.get_nowait())
+            lines: dict[TextIO, list[str]] = {}
+            for item in items:
+                if not isinstance(item, threading.Event):
+                    stream, line = item
+                    lines.setdefault(stream, []).append(line)
+            for stream, found in lines.items():
+                dropped, self._dropped = self._dropped, 0
+                if dropped:
+                    found.append(f"{_clock()} warning log-dropped count={dropped}\n")
+                with contextlib.suppress(OSError, ValueError):  # disk full, or nobody reads any more
+                    _write(stream, "".join(found))
+            for item in items:
+                if isinstance(item, threading.Event):
+                    item.set()
+            time.sleep(GATHER_S)
 
 
 log = Log()

@@ -33,6 +33,7 @@ from pygls.exceptions import (
 from pygls.lsp.server import LanguageServer
 from pygls.protocol import LanguageServerProtocol
 
+from inkling.eager import begin
 from inkling.errors import InklingError
 from inkling.lsp import inline_types
 from inkling.lsp.log import log
@@ -51,6 +52,8 @@ MAX_RUNNING = 256
 
 _DISPENSABLE = {"$/progress", "$/logTrace", "window/logMessage", "inkling/statusChanged"}
 """Not sent to a client that does not read."""
+
+_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 T = TypeVar("T")
 MsgId = int | str
@@ -103,8 +106,11 @@ class Protocol(LanguageServerProtocol):
         super().__init__(server, converter)
         self.state = State.NEW
         self.deadline: Callable[[str], float] = lambda method: 60.0
-        self.trace_event: Callable[[str], None] = lambda line: None
+        self.trace: Callable[[str], None] | None = None
+        """Takes the log's lines for a client that asked for them."""
         self.refused: Callable[[str, Any], None] = lambda method, raw: None
+        self.caught_up: Callable[[], bool] = lambda: True
+        """Whether no further message has been read."""
         self.exit_code = 1
         self._calls: dict[MsgId, Call] = {}
         self._running: Counter[str] = Counter()
@@ -166,7 +172,15 @@ class Protocol(LanguageServerProtocol):
             request_line.reset(line)
 
     def _start(self, call: Call, work: Awaitable[Any]) -> None:
-        call.task = asyncio.ensure_future(work)
+        # behind a request with more messages on its heels may come the one that replaces or cancels it
+        at_once = self.caught_up() and inspect.iscoroutine(work)
+        call.task = begin(work) if at_once else asyncio.ensure_future(work)
+        if call.task.done():
+            self._done(call, call.task)
+            return
+        if call.answered:  # while its first step was taken
+            call.task.cancel()
+            return
         call.task.add_done_callback(lambda task: self._done(call, task))
         loop = asyncio.get_running_loop()
         seconds = self.deadline(call.method)
@@ -207,7 +221,7 @@ class Protocol(LanguageServerProtocol):
             code = self._reply_exception(call, error)
         ms = (time.perf_counter() - call.started) * 1000
         method = call.method if self._is_known(call.method) else "unknown"
-        self.trace_event(log.event("info", "request", id=call.id, method=method, ms=ms, code=code))
+        log.event("info", "request", id=call.id, method=method, ms=ms, code=code, trace=self.trace)
 
     def _reply_exception(self, call: Call, error: BaseException) -> int:
         if isinstance(error, InklingError):
@@ -369,7 +383,7 @@ class Protocol(LanguageServerProtocol):
             raise JsonRpcInvalidParams("The parameters are not as specified.") from None
 
     def _write(self, payload: Any) -> None:
-        self.transport.write(frame(json.dumps(payload, separators=(",", ":"), allow_nan=False).encode("ascii")))
+        self.transport.write(frame(_encode(payload).encode("ascii")))
 
     def _reply_error(self, identifier: MsgId | None, code: int, message: str, data: Any = None) -> None:
         error = {"code": code, "message": message} | ({"data": data} if data is not None else {})

@@ -89,11 +89,10 @@ class Session:
         self.texts = Texts()
         self.workspace = Workspace(self)
         self.watch = Watch()
-        self.trace = "off"
         self.greeted = False
         """Whether `initialized` has come: before it, the client takes no messages."""
-        protocol.trace_event = self.send_trace
         protocol.refused = self._refused
+        protocol.caught_up = lambda: self._deframer.is_empty
         self.plugin_points = plugins
         self._early: list[tuple[str, Severity]] = []
         self._handles: dict[str, EngineHandle] = {}
@@ -210,7 +209,7 @@ class Session:
         self.progresses.client = greeting.client
         self.excluded = Exclusion(self.configuration.server.hidden_files)
         self.watch.take_over(greeting.watch)
-        self.trace = greeting.trace
+        self.set_trace(greeting.trace)
         self.host = greeting.host
         self.host.listener = self
         for entry in self.host.entries:
@@ -257,8 +256,15 @@ class Session:
         if nothing.reason in UNUSABLE and (plugin, nothing.detail) not in self._told:
             self._told.add((plugin, nothing.detail))
             self.show_message(f"Inkling: {plugin}: {nothing.detail}", Severity.WARNING)
-        self.send_trace(
-            log.event("debug", "nothing", id=identifier, method=surface, plugin=plugin, uri=uri, reason=nothing.reason)
+        log.event(
+            "debug",
+            "nothing",
+            id=identifier,
+            method=surface,
+            plugin=plugin,
+            uri=uri,
+            reason=nothing.reason,
+            trace=self.protocol.trace,
         )
 
     def engine_handle(self, entry: Entry) -> EngineHandle:
@@ -343,10 +349,12 @@ class Session:
         if self.protocol.state is State.RUNNING:
             self.protocol.notify("inkling/statusChanged", {"engine": self.engine.state})
 
-    def send_trace(self, line: str) -> None:
-        """`$/logTrace`, when the client asked for it."""
-        if self.trace != "off":
-            self.protocol.notify(types.LOG_TRACE, types.LogTraceParams(message=line))
+    def set_trace(self, value: str) -> None:
+        """Send the log's lines as `$/logTrace`, unless it is "off"."""
+        self.protocol.trace = None if value == "off" else self._send_trace
+
+    def _send_trace(self, line: str) -> None:
+        self.protocol.notify(types.LOG_TRACE, types.LogTraceParams(message=line))
 
     def _engine_event(self, event: EngineEvent) -> None:
         self.status_changed()

@@ -1,4 +1,5 @@
-"""Bytes in and out. The event loop never waits for the other end: reading and writing have threads of their own.
+"""Bytes in and out. The event loop never waits for the other end: it reads and writes itself where that is certain to
+return at once, since handing bytes from thread to thread takes longer than most answers; else a thread does.
 
 A client that stops reading makes `pending` grow; the session then stops taking input, so memory stays flat.
 """
@@ -12,6 +13,8 @@ import queue
 import select
 import stat
 import threading
+from collections import deque
+from collections.abc import Callable
 from typing import Protocol
 
 READ_SIZE = 1 << 16
@@ -52,27 +55,19 @@ class StdioTransport:
 
     def __init__(self, read_fd: int, write_fd: int) -> None:
         self._loop = asyncio.get_running_loop()
-        self._incoming: asyncio.Queue[bytes] = asyncio.Queue()
-        self._ahead = threading.Semaphore(READ_AHEAD)
         self._outgoing: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._pending = 0
-        self._ended = False
+        self._reader = _reader(read_fd)
         self._write_fd = write_fd
         self._poll = _poll_of_pipe(write_fd)
         self._flushed = asyncio.Event()
         self._room = asyncio.Event()
-        threading.Thread(target=self._read_all, args=(read_fd,), name="lsp-read", daemon=True).start()
         threading.Thread(target=self._write_all, args=(write_fd,), name="lsp-write", daemon=True).start()
 
     async def read(self) -> bytes:
         """Some bytes; empty at the end of the stream, and ever after."""
-        if self._ended:
-            return b""
-        data = await self._incoming.get()
-        self._ahead.release()
-        self._ended = not data
-        return data
+        return await self._reader.read()
 
     def write(self, data: bytes) -> None:
         """Hand bytes to the operating system if it takes them at once, else to the writer thread."""
@@ -105,16 +100,6 @@ class StdioTransport:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._flushed.wait(), timeout_s)
 
-    def _read_all(self, descriptor: int) -> None:
-        data = b"-"
-        while data:
-            self._ahead.acquire()
-            try:
-                data = os.read(descriptor, READ_SIZE)
-            except OSError:
-                data = b""
-            self._tell(self._incoming.put_nowait, data)
-
     def _write_all(self, descriptor: int) -> None:
         while (data := self._outgoing.get()) is not None:
             view = memoryview(data)
@@ -130,9 +115,94 @@ class StdioTransport:
                 self._tell(self._room.set)
         self._tell(self._flushed.set)
 
-    def _tell(self, function: object, *args: object) -> None:
+    def _tell(self, function: Callable[[], object]) -> None:
         with contextlib.suppress(RuntimeError):  # the loop has ended
-            self._loop.call_soon_threadsafe(function, *args)  # type: ignore[arg-type]
+            self._loop.call_soon_threadsafe(function)
+
+
+class _ThreadReader:
+    """Reads in a thread, for systems and descriptors that cannot be asked whether there is something to read."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, descriptor: int) -> None:
+        self._loop = loop
+        self._incoming: asyncio.Queue[bytes] = asyncio.Queue()
+        self._ahead = threading.Semaphore(READ_AHEAD)
+        self._ended = False
+        threading.Thread(target=self._read_all, args=(descriptor,), name="lsp-read", daemon=True).start()
+
+    async def read(self) -> bytes:
+        """Some bytes; empty at the end of the stream, and ever after."""
+        if self._ended:
+            return b""
+        data = await self._incoming.get()
+        self._ahead.release()
+        self._ended = not data
+        return data
+
+    def _read_all(self, descriptor: int) -> None:
+        data = b"-"
+        while data:
+            self._ahead.acquire()
+            try:
+                data = os.read(descriptor, READ_SIZE)
+            except OSError:
+                data = b""
+            with contextlib.suppress(RuntimeError):  # the loop has ended
+                self._loop.call_soon_threadsafe(self._incoming.put_nowait, data)
+
+
+class _PolledReader:
+    """Reads on the loop. Raises OSError or NotImplementedError where it cannot watch the descriptor: files, Windows.
+
+    The descriptor stays blocking, since whoever gave it to us may share it: it is read when there is something to read.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, descriptor: int) -> None:
+        self._loop = loop
+        self._descriptor = descriptor
+        self._chunks: deque[bytes] = deque()
+        self._waiting: asyncio.Future[None] | None = None
+        self._watching = self._ended = False
+        self._watch()
+
+    async def read(self) -> bytes:
+        """Some bytes; empty at the end of the stream, and ever after."""
+        while not self._chunks:
+            if self._ended:
+                return b""
+            self._waiting = self._loop.create_future()
+            await self._waiting
+        data = self._chunks.popleft()
+        if not self._watching and not self._ended:
+            self._watch()
+        return data
+
+    def _watch(self) -> None:
+        self._loop.add_reader(self._descriptor, self._ready)
+        self._watching = True
+
+    def _ready(self) -> None:
+        try:
+            data = os.read(self._descriptor, READ_SIZE)
+        except OSError:
+            data = b""
+        if data:
+            self._chunks.append(data)
+        else:
+            self._ended = True
+        if self._ended or len(self._chunks) >= READ_AHEAD:
+            self._loop.remove_reader(self._descriptor)
+            self._watching = False
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
+
+
+def _reader(descriptor: int) -> _PolledReader | _ThreadReader:
+    loop = asyncio.get_running_loop()
+    try:
+        return _PolledReader(loop, descriptor)
+    except (NotImplementedError, OSError):
+        return _ThreadReader(loop, descriptor)
 
 
 def _poll_of_pipe(descriptor: int) -> select.poll | None:

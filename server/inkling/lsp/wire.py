@@ -54,6 +54,11 @@ class Deframer:
         """Take what was read."""
         self._buffer += data
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether all that was fed has been taken."""
+        return not self._buffer
+
     def reject(self, body: bytes) -> None:
         """Say that the last frame's body is not JSON."""
         self._in_junk = True  # the caller has already answered it

@@ -96,6 +96,8 @@ async def _started(entry: Entry) -> None:
     if entry.start is None:
         entry.start = asyncio.create_task(contained(entry.plugin.start))
     start = entry.start
+    if start.done() and not start.cancelled() and start.exception() is None:
+        return
     try:
         await asyncio.shield(start)
     except BaseException:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, is_dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
@@ -61,12 +61,14 @@ class Entry:
         if self.plugin is not None:
             self.state, self.reason, self.detail, self.failures = "ready", "", "", 0
 
-    def of_kind(self, kind: str, language: str | None = None) -> Iterator[Method]:
+    def of_kind(self, kind: str, language: str | None = None) -> list[Method]:
         """Its methods for a surface."""
-        for method in self.methods:
-            surface = method.surface
-            if surface.kind == kind and (language is None or not surface.languages or language in surface.languages):
-                yield method
+        return [
+            method
+            for method in self.methods
+            if method.surface.kind == kind
+            and (language is None or not method.surface.languages or language in method.surface.languages)
+        ]
 
 
 class NotAPluginError(TypeError):

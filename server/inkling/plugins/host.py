@@ -8,6 +8,7 @@ from importlib.metadata import EntryPoint
 from typing import Any, Protocol, TypeVar
 
 from inkling.api import InklingError, Nothing
+from inkling.eager import begin
 from inkling.plugins.call import Outcome, WrongTypeError, contained, drive
 from inkling.plugins.entry import Entry, Method, NotAPluginError, find, is_name, surfaces_of
 
@@ -121,14 +122,15 @@ class Host:
         later is lost. Time spent waiting for the engine is not held against the plugin.
         """
         outcome: Outcome[T] = Outcome(entry.name)
-        task = asyncio.create_task(drive(entry, method, arguments, keywords or {}, accept, outcome, on_item))
-        self._strays.add(task)
-        task.add_done_callback(self._strays.discard)
-        try:
-            await _wait(task, timeout_s)
-        except asyncio.CancelledError:
-            task.cancel()
-            raise
+        task = begin(drive(entry, method, arguments, keywords or {}, accept, outcome, on_item))
+        if not task.done():
+            self._strays.add(task)
+            task.add_done_callback(self._strays.discard)
+            try:
+                await _wait(task, timeout_s)
+            except asyncio.CancelledError:
+                task.cancel()
+                raise
         if not task.done():
             task.cancel()
             # Later items must not slip into a result that has been given out.

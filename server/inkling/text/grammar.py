@@ -69,10 +69,17 @@ def near(snapshot: Snapshot, offset: int, budget: float = inf) -> SyntaxTree | N
     """
     if snapshot in _trees:
         return _trees[snapshot]
+    return patch(snapshot, offset, budget) or parse(snapshot, budget)
+
+
+def patch(snapshot: Snapshot, offset: int, budget: float = inf) -> SyntaxTree | None:
+    """As `near`, but None where the document would have to be parsed as a whole."""
+    if (known := _trees.get(snapshot)) is not None:
+        return known
     key = snapshot.uri, snapshot.language
     old = _patched.get(key)
     if old is None:
-        return parse(snapshot, budget)
+        return None
     text, language = snapshot.text, _language(snapshot.language)
 
     def parse_part(part: str) -> SyntaxTree | None:
@@ -81,7 +88,7 @@ def near(snapshot: Snapshot, offset: int, budget: float = inf) -> SyntaxTree | N
 
     new = old.patched(text, difference(old.text, text), parse_part)
     if new is None:
-        return parse(snapshot, budget)
+        return None
     _keep(key, new)
     return new.at(offset)
 

@@ -37,10 +37,12 @@ class Fold(Protocol[Value]):
 class Rope:
     """An immutable text. Offsets are code points."""
 
-    __slots__ = ("root",)
+    __slots__ = ("_line", "root")
 
     def __init__(self, root: Node) -> None:
         self.root = root
+        self._line = (-1, 0, 0, 0)
+        """The line last asked for, and its span: who asks about a place asks about its line several times."""
 
     @classmethod
     def of(cls, text: str) -> Rope:
@@ -96,11 +98,17 @@ class Rope:
 
     def line_span(self, line: int) -> tuple[int, int, int]:
         """Offsets of a line: its start, the end of its content, the end of its line end. 0 ≤ line < line_count."""
+        known, start, stop, end = self._line
+        if known == line:
+            return start, stop, end
         start = self._after_break(line)[0] if line else 0
         if line == self.root.breaks:
-            return start, self.root.chars, self.root.chars
-        end, width = self._after_break(line + 1)
-        return start, end - width, end
+            stop = end = self.root.chars
+        else:
+            end, width = self._after_break(line + 1)
+            stop = end - width
+        self._line = (line, start, stop, end)
+        return start, stop, end
 
     def line_at(self, offset: int) -> int:
         """The line that `offset` lies in: the line ends at or before it."""

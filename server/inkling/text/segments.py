@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from weakref import WeakKeyDictionary
 
-from inkling.text.block import block_at
+from inkling.text.block import block_at, find_block
 from inkling.text.code import LAYERS, code_segments
 from inkling.text.commit import commit_segments
 from inkling.text.languages import COMMIT, MARKDOWN, SYNTAXES
@@ -65,4 +65,4 @@ def _segments(snapshot: Snapshot, layer: frozenset[SegmentKind]) -> tuple[Segmen
     return paragraph_segments(snapshot)
 
 
-__all__ = ["PROSE", "Segment", "SegmentKind", "block_at", "segments", "sentences"]
+__all__ = ["PROSE", "Segment", "SegmentKind", "block_at", "find_block", "segments", "sentences"]

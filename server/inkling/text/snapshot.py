@@ -123,14 +123,17 @@ class Snapshot:
     def word_at(self, position: Position) -> Range | None:
         """The word (letters, digits, underscores) that the position touches; of two, the later."""
         offset = self.offset(position)
-        base = max(0, offset - _WORD_REACH)
-        found = None
-        for word in _WORD.finditer(self.slice(base, offset + _WORD_REACH)):
-            if base + word.start() > offset:
-                break
-            if base + word.end() >= offset:
-                found = word
-        return self.range(base + found.start(), base + found.end()) if found else None
+        line = min(max(position.line, 0), self.line_count - 1)
+        start, end, _ = self.rope.line_span(line)
+        first, last = max(start, offset - _WORD_REACH), min(end, offset + _WORD_REACH)
+        text, here = self.slice(first, last), offset - first
+        behind = _WORD.match(text, here)
+        before = _WORD.match(text[:here][::-1])
+        low = here - before.end() if before else here
+        high = behind.end() if behind else here
+        if low == high:
+            return None
+        return Range(Position(line, first + low - start), Position(line, first + high - start))
 
     def _line_span(self, index: int) -> tuple[int, int, int]:
         if not 0 <= index < self.rope.line_count:

@@ -15,4 +15,4 @@ def register(session: Session) -> None:
 
     @session.server.feature(types.SET_TRACE)
     def set_trace(params: types.SetTraceParams) -> None:
-        session.trace = str(getattr(params.value, "value", params.value))
+        session.set_trace(str(getattr(params.value, "value", params.value)))
