@@ -6,6 +6,7 @@ import asyncio
 from contextvars import ContextVar
 
 import pytest
+
 from inkling.eager import begin, together
 
 place: ContextVar[str] = ContextVar("place", default="outside")
