@@ -84,15 +84,18 @@ def _enclosing(snapshot: Snapshot, tree: SyntaxTree, node: Node | None) -> Segme
         start, end = tree.span(node)
         if node.type in grammar.strings and snapshot.position(start).line < snapshot.position(end).line:
             docstring = node.parent is not None and node.parent.type == "expression_statement"
-            return _nonempty(
-                make(snapshot.text, SegmentKind.DOCSTRING if docstring else SegmentKind.STRING, start, end)
-            )
+            return _nonempty(_made(snapshot, SegmentKind.DOCSTRING if docstring else SegmentKind.STRING, start, end))
         if node.type in grammar.functions:
-            return make(snapshot.text, SegmentKind.FUNCTION, start, end)
+            return _made(snapshot, SegmentKind.FUNCTION, start, end)
         if outer is None and node.type in grammar.classes:
             outer = node
         node = node.parent
-    return make(snapshot.text, SegmentKind.CLASS, *tree.span(outer)) if outer is not None else None
+    return _made(snapshot, SegmentKind.CLASS, *tree.span(outer)) if outer is not None else None
+
+
+def _made(snapshot: Snapshot, kind: SegmentKind, start: int, end: int) -> Segment:
+    """`make`, without the document's whole text."""
+    return make(snapshot.slice(start, end), kind, 0, end - start).moved(start)
 
 
 def _comment_run(text: str, tree: SyntaxTree, node: Node, comments: tuple[str, ...]) -> Span:

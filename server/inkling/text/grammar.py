@@ -15,9 +15,10 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
+from inkling.text.difference import difference, rope_difference
 from inkling.text.languages import GRAMMARS
 from inkling.text.patchwork import Patchwork, SyntaxTree
-from inkling.text.rope import Rope
+from inkling.text.rope import Rope, without_surrogates
 from inkling.text.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def parse(snapshot: Snapshot, budget: float = inf, *, remember: bool = True) -> 
     while len(_latest) > _KEPT:
         _latest.popitem(last=False)
     if key not in _patched or not parsed.root_node.has_error:  # else the one that is sound serves when this is mended
-        _keep(key, Patchwork.whole(text, tree, GRAMMARS[snapshot.language].comments))
+        _keep(key, Patchwork.whole(snapshot.rope, tree, GRAMMARS[snapshot.language].comments))
     return tree
 
 
@@ -80,13 +81,15 @@ def patch(snapshot: Snapshot, offset: int, budget: float = inf) -> SyntaxTree | 
     old = _patched.get(key)
     if old is None:
         return None
-    text, language = snapshot.text, _language(snapshot.language)
+    if old.rope is snapshot.rope:
+        return old.at(offset)
+    language = _language(snapshot.language)
 
     def parse_part(part: str) -> SyntaxTree | None:
-        tree = _parse(part.encode(), language, None, budget)
+        tree = _parse(without_surrogates(part).encode(), language, None, budget)
         return None if tree is None else SyntaxTree(tree, Rope.of(part), snapshot.language)
 
-    new = old.patched(text, difference(old.text, text), parse_part)
+    new = old.patched(snapshot.rope, rope_difference(old.rope, snapshot.rope), parse_part)
     if new is None:
         return None
     _keep(key, new)
@@ -132,28 +135,6 @@ def _edited(tree: Tree, old: str, new: str) -> Tree:
     new_end_byte, new_end_point = _place(new, new_end)
     tree.edit(start_byte, old_end_byte, new_end_byte, start_point, old_end_point, new_end_point)
     return tree
-
-
-def difference(old: str, new: str) -> tuple[int, int, int]:
-    """Where two texts differ: `old[start:old_end]` became `new[start:new_end]`.
-
-    Found by bisection, since comparing slices is far cheaper than a loop over characters.
-    """
-    low, high = 0, min(len(old), len(new))
-    while low < high:
-        middle = (low + high + 1) // 2
-        if old[low:middle] == new[low:middle]:
-            low = middle
-        else:
-            high = middle - 1
-    start, tail, high = low, 0, min(len(old), len(new)) - low
-    while tail < high:
-        middle = (tail + high + 1) // 2
-        if old[len(old) - middle : len(old) - tail] == new[len(new) - middle : len(new) - tail]:
-            tail = middle
-        else:
-            high = middle - 1
-    return start, len(old) - tail, len(new) - tail
 
 
 def _place(text: str, offset: int) -> tuple[int, Point]:

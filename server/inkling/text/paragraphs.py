@@ -8,7 +8,7 @@ from operator import attrgetter
 
 from inkling.text.clean import clean_lines
 from inkling.text.code import paragraph_spans
-from inkling.text.grammar import difference
+from inkling.text.difference import difference
 from inkling.text.segment import Segment, SegmentKind, assemble
 from inkling.text.snapshot import Snapshot
 

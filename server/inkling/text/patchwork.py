@@ -15,6 +15,7 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from inkling.text.difference import Difference
 from inkling.text.rope import Rope
 
 if TYPE_CHECKING:
@@ -78,15 +79,15 @@ class _Piece:
 class Patchwork:
     """The trees of one version of a document."""
 
-    def __init__(self, text: str, pieces: list[_Piece], comments: tuple[str, ...]) -> None:
-        self.text = text
+    def __init__(self, rope: Rope, pieces: list[_Piece], comments: tuple[str, ...]) -> None:
+        self.rope = rope
         self._pieces = pieces
         self._comments = comments
 
     @classmethod
-    def whole(cls, text: str, tree: SyntaxTree, comments: tuple[str, ...]) -> Patchwork:
+    def whole(cls, rope: Rope, tree: SyntaxTree, comments: tuple[str, ...]) -> Patchwork:
         """One tree for all of the text; `comments` are the types of its comment nodes."""
-        return cls(text, [_Piece(0, tree)], comments)
+        return cls(rope, [_Piece(0, tree)], comments)
 
     @property
     def is_sound(self) -> bool:
@@ -98,28 +99,28 @@ class Patchwork:
         return self._pieces[self._index(offset)].tree
 
     def patched(
-        self, text: str, difference: tuple[int, int, int], parse: Callable[[str], SyntaxTree | None]
+        self, rope: Rope, difference: Difference, parse: Callable[[str], SyntaxTree | None]
     ) -> Patchwork | None:
-        """The trees of `text`, in which `difference` (start, end, new end) was replaced; None: parse it whole."""
+        """The trees of `rope`, which differs there from the text so far; None: parse it whole."""
         if not self.is_sound:
             return None
         first, old_last, new_last = difference
         by = new_last - old_last
         if first == old_last == new_last:
-            return Patchwork(text, self._pieces, self._comments)
+            return Patchwork(rope, self._pieces, self._comments)
         before, after = self._before(first), self._after(old_last)
         if before is None or after is None:
             return None
         start, end = before[0], after[1]
         if end + by - start > STRETCH or len(self._pieces) > PIECES:
             return None
-        tree = parse(text[start : end + by])
+        tree = parse(rope.slice(start, end + by))
         if tree is None or not _bounded(tree, before, after):
             return None
         head = self._pieces[: bisect_right(self._pieces, start, key=_start)]
         tail = self._pieces[self._index(end) :]
         return Patchwork(
-            text,
+            rope,
             [
                 *head,
                 _Piece(start + 1, tree.shifted(start)),
@@ -157,7 +158,7 @@ class Patchwork:
         while index < len(self._pieces):
             piece = self._pieces[index]
             root = piece.tree.tree.root_node
-            stop = self._pieces[index + 1].start if index + 1 < len(self._pieces) else len(self.text) + 1
+            stop = self._pieces[index + 1].start if index + 1 < len(self._pieces) else len(self.rope) + 1
             for number in range(piece.tree.children_from(max(offset, piece.start - 1)), root.child_count):
                 node = _child(root, number)
                 start, end = piece.tree.span(node)
@@ -176,8 +177,8 @@ class Patchwork:
             node.type not in self._comments
             and not node.has_error
             and end - start > 1
-            and (start == 0 or self.text[start - 1] in "\r\n")
-            and (end == len(self.text) or self.text[end] in "\r\n")
+            and (start == 0 or self.rope.slice(start - 1, start) in "\r\n")
+            and (end == len(self.rope) or self.rope.slice(end, end + 1) in "\r\n")
         )
 
 
