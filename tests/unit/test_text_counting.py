@@ -227,15 +227,16 @@ edits = st.lists(
 
 @pytest.mark.parametrize("name", SPLITTABLE)
 def test_counts_after_edits_equal_whole_counts(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tree, "LEAF", 16)
-    monkeypatch.setattr(tree, "LEAF_MAX", 32)
-    monkeypatch.setattr(tree, "LEAF_MIN", 4)
     count = counter(name)
     assert count.boundaries.pattern is not None, count.boundaries.reason
 
     @settings(max_examples=40, deadline=None)
-    @given(st.lists(st.sampled_from(PIECES), max_size=80).map("".join), edits)
-    def check(text: str, edits: list[tuple[float, int, str]]) -> None:
+    @given(st.lists(st.sampled_from(PIECES), max_size=80).map("".join), edits, st.sampled_from([16, 256]))
+    def check(text: str, edits: list[tuple[float, int, str]], leaf: int) -> None:
+        # small leaves are joined, in large ones the stretch around an edit is counted
+        monkeypatch.setattr(tree, "LEAF", leaf)
+        monkeypatch.setattr(tree, "LEAF_MAX", 2 * leaf)
+        monkeypatch.setattr(tree, "LEAF_MIN", 4)
         rope = Rope.of(text)
         assert count.count_rope(rope) == whole(count, text)
         for place, size, new in edits:
@@ -264,6 +265,22 @@ def test_counts_after_edits_equal_whole_counts(name: str, monkeypatch: pytest.Mo
             ]
 
     check()
+
+
+def test_a_keystroke_costs_the_tokens_around_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    count = counter("gpt2")
+    rope = Rope.of("".join(f"    value = compute(first, second, {number})\n" for number in range(2000)))
+    count.count_rope(rope)
+    read: list[str] = []
+    tokenize = count._count
+    monkeypatch.setattr(count, "_count", lambda text: (read.append(text), tokenize(text))[1])
+    text = rope.slice(0, len(rope))
+    for place in (40_000, 40_001, 40_002):
+        rope = rope.replace(place, place, "q")
+        text = text[:place] + "q" + text[place:]
+        assert count.count_rope(rope) == whole(count, text)
+        assert sum(map(len, read)) < 200
+        read.clear()
 
 
 @pytest.mark.parametrize("name", UNSPLITTABLE)

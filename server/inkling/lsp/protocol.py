@@ -106,7 +106,7 @@ class Protocol(LanguageServerProtocol):
         super().__init__(server, converter)
         self.state = State.NEW
         self.deadline: Callable[[str], float] = lambda method: 60.0
-        self.trace: Callable[[str], None] | None = None
+        self.trace_line: Callable[[str], None] | None = None
         """Takes the log's lines for a client that asked for them."""
         self.refused: Callable[[str, Any], None] = lambda method, raw: None
         self.caught_up: Callable[[], bool] = lambda: True
@@ -173,15 +173,16 @@ class Protocol(LanguageServerProtocol):
 
     def _start(self, call: Call, work: Awaitable[Any]) -> None:
         # behind a request with more messages on its heels may come the one that replaces or cancels it
-        at_once = self.caught_up() and inspect.iscoroutine(work)
-        call.task = begin(work) if at_once else asyncio.ensure_future(work)
-        if call.task.done():
-            self._done(call, call.task)
+        task: asyncio.Future[Any]
+        task = begin(work) if inspect.iscoroutine(work) and self.caught_up() else asyncio.ensure_future(work)
+        call.task = task
+        if task.done():
+            self._done(call, task)
             return
         if call.answered:  # while its first step was taken
-            call.task.cancel()
+            task.cancel()
             return
-        call.task.add_done_callback(lambda task: self._done(call, task))
+        task.add_done_callback(lambda task: self._done(call, task))
         loop = asyncio.get_running_loop()
         seconds = self.deadline(call.method)
         call.timer = loop.call_later(seconds, self._overdue, call, seconds)
@@ -221,7 +222,7 @@ class Protocol(LanguageServerProtocol):
             code = self._reply_exception(call, error)
         ms = (time.perf_counter() - call.started) * 1000
         method = call.method if self._is_known(call.method) else "unknown"
-        log.event("info", "request", id=call.id, method=method, ms=ms, code=code, trace=self.trace)
+        log.event("info", "request", id=call.id, method=method, ms=ms, code=code, trace=self.trace_line)
 
     def _reply_exception(self, call: Call, error: BaseException) -> int:
         if isinstance(error, InklingError):

@@ -264,7 +264,7 @@ class Session:
             plugin=plugin,
             uri=uri,
             reason=nothing.reason,
-            trace=self.protocol.trace,
+            trace=self.protocol.trace_line,
         )
 
     def engine_handle(self, entry: Entry) -> EngineHandle:
@@ -351,7 +351,7 @@ class Session:
 
     def set_trace(self, value: str) -> None:
         """Send the log's lines as `$/logTrace`, unless it is "off"."""
-        self.protocol.trace = None if value == "off" else self._send_trace
+        self.protocol.trace_line = None if value == "off" else self._send_trace
 
     def _send_trace(self, line: str) -> None:
         self.protocol.notify(types.LOG_TRACE, types.LogTraceParams(message=line))

@@ -7,6 +7,7 @@ before and after them, whose tokens depend on the neighbours. An edit makes a ha
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from functools import lru_cache
 from itertools import pairwise
@@ -124,6 +125,25 @@ class Counter:
         """The algebra: a leaf."""
         head, middle, tail = self._split(text)
         return Part(head, self._between(middle) if middle else 0, tail)
+
+    def edited(self, old: Part, old_text: str, text: str, span: tuple[int, int, int]) -> Part | None:
+        """The algebra: a leaf after an edit. From the last safe cut before it to the first one behind it is counted."""
+        pattern = self.boundaries.pattern
+        if old.tail is None or pattern is None:
+            return None
+        start, old_end, new_end = span
+        by = new_end - old_end
+        first, last = len(old.head), len(old_text) - len(old.tail)
+        low, high = max(0, start - _REACH), min(len(old_text), old_end + _REACH)
+        # a cut depends on the characters around it: it must be there with the old text and with the new
+        before = _cuts(pattern, old_text, low, high) & _cuts(pattern, text, low, high + by)
+        begin = max((cut for cut in before if first <= cut <= start), default=None)
+        after = _cuts(pattern, old_text, low, high) & {cut - by for cut in _cuts(pattern, text, low, high + by)}
+        end = min((cut for cut in after if old_end <= cut <= last), default=None)
+        if begin is None or end is None:
+            return None
+        changed = self.between(text[begin : end + by]) - self.between(old_text[begin:end])
+        return Part(old.head, old.tokens + changed, old.tail)
 
     def join(self, left: Part, right: Part) -> Part:
         """The algebra: two neighbours."""
@@ -253,6 +273,11 @@ class Counter:
             if total != self._count(text):
                 return False
         return True
+
+
+def _cuts(pattern: re.Pattern[str], text: str, low: int, high: int) -> set[int]:
+    """The safe cuts in a stretch of a text; one that depends on what lies behind the stretch may be missing."""
+    return {low + match.start() for match in pattern.finditer(text[low:high])}
 
 
 def _unknown_id(tokenizer: Tokenizer, model: dict[str, Any]) -> int | None:

@@ -29,6 +29,11 @@ class Fold(Protocol[Value]):
         """The value of a leaf's text."""
         ...
 
+    def edited(self, old: Value, old_text: str, text: str, span: tuple[int, int, int]) -> Value | None:
+        """The value of a leaf's text in which an edit at `span` (start, old end, new end) left the rest as it was in
+        `old_text`, whose value is `old`; None when that is no help."""
+        ...
+
     def join(self, left: Value, right: Value) -> Value:
         """The value of two adjacent texts; associative."""
         ...
@@ -64,7 +69,8 @@ class Rope:
         if i and i + end - start < first.chars:
             new = first.text[:i] + text + first.text[i + end - start :]
             if tree.LEAF_MIN <= len(new) <= tree.LEAF_MAX and not first.lone and not SURROGATE.search(text):
-                return Rope(tree.put(self.root, start, Leaf(new)))
+                edited = Leaf(new, (first, i, i + end - start, i + len(text)))
+                return Rope(tree.put(self.root, start, edited))
         before, first, i, _ = tree.cut(self.root, start)
         _, last, j, after = tree.cut(self.root, end)
         middle = first.text[:i] + text + last.text[j:]
@@ -183,13 +189,24 @@ def fold(node: Node, algebra: Fold[Value]) -> Value:
         value: Value = memo[algebra]
         return value
     if isinstance(node, Leaf):
-        value = algebra.leaf(node.text)
+        value = _leaf_value(node, algebra)
     else:
         value = algebra.join(fold(node.left, algebra), fold(node.right, algebra))
     if memo is None:
         memo = node.memo = {}
     memo[algebra] = value
     return value
+
+
+def _leaf_value(leaf: Leaf, algebra: Fold[Value]) -> Value:
+    edited = leaf.edited  # read once: another thread may edit on
+    if edited is not None:
+        old, start, old_end, new_end = edited
+        if old.memo is not None and algebra in old.memo:
+            found = algebra.edited(old.memo[algebra], old.text, leaf.text, (start, old_end, new_end))
+            if found is not None:
+                return found
+    return algebra.leaf(leaf.text)
 
 
 def paired(text: str) -> str:

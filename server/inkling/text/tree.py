@@ -18,10 +18,14 @@ SURROGATE = re.compile("[\ud800-\udfff]")
 class Leaf:
     """A run of text and its sums."""
 
-    __slots__ = ("_ends", "breaks", "chars", "lone", "memo", "text", "utf8", "utf16")
+    __slots__ = ("_ends", "breaks", "chars", "edited", "lone", "memo", "text", "utf8", "utf16")
     height: int = 0
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, edited: tuple[Leaf, int, int, int] | None = None) -> None:
+        self.edited = edited
+        """The leaf that this one was made of by an edit inside it, and where: (it, start, old end, new end)."""
+        if edited is not None:
+            edited[0].edited = None  # one step back is enough, and old texts must not pile up
         self.text = text
         self.chars = chars = len(text)
         feeds, returns = text.count("\n"), text.count("\r")
