@@ -149,12 +149,18 @@ class Pool:
     # Both
 
     async def until_ready(self, seconds: float = 300) -> float:
-        """Seconds until the gateway answers and every deployment has a replica."""
+        """Seconds until the gateway answers and every deployment has a replica.
+
+        Ray gives a node 30 s to start; where a busy machine needs more, `up` is started again, as systemd would.
+        """
         began = time.monotonic()
         async with self.client() as http:
             while time.monotonic() - began < seconds:
                 if self.up is not None and self.up.poll() is not None:
-                    break
+                    if "Ray cannot be started" not in self.log().splitlines()[-1]:
+                        break
+                    await asyncio.to_thread(self.stop)
+                    self.start_here()
                 with suppress(httpx2.TransportError):
                     reply = await http.get("/inkling/status")
                     if reply.status_code == 200 and min(reply.json()["extra"]["replicas"].values()) > 0:

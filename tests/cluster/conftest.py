@@ -16,14 +16,17 @@ from bench.ray_pool import why_not
 
 Say = Callable[[str], None]
 
-_SAID: dict[str, list[str]] = {}
+_BEGIN, _END = "<!-- transcript: begin -->", "<!-- transcript: end -->"
+_SAID: dict[str, tuple[str, list[str]]] = {}
+_PASSED: list[str] = []
 
 
 @pytest.fixture
 def say(request: pytest.FixtureRequest) -> Say:
     """Tell what happens, with the seconds since the test began. A test's docstring is its heading."""
     began = time.monotonic()
-    lines = _SAID.setdefault(str(request.function.__doc__).partition("\n")[0].rstrip("."), [])
+    lines: list[str] = []
+    _SAID[request.node.nodeid] = (str(request.function.__doc__).partition("\n")[0].rstrip("."), lines)
 
     def say(what: str) -> None:
         lines.append(f"{time.monotonic() - began:6.1f} s  {what}")
@@ -32,15 +35,23 @@ def say(request: pytest.FixtureRequest) -> Say:
     return say
 
 
-def pytest_sessionfinish(exitstatus: int) -> None:
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.when == "call" and report.passed and report.nodeid in _SAID:
+        _PASSED.append(report.nodeid)
+
+
+def pytest_sessionfinish() -> None:
+    """Each test that passed replaces its own part of the page."""
     page = os.environ.get("INKLING_TRANSCRIPT", "")
-    if not page or exitstatus:
+    if not page or not _PASSED:
         return
-    text = "\n\n".join("\n".join([f"# {heading}", *lines]) for heading, lines in _SAID.items())
-    begin, end = "<!-- transcript: begin -->", "<!-- transcript: end -->"
-    made = f"{begin}\n```text\n{text}\n```\n{end}"
-    path = Path(page)
-    path.write_text(re.sub(f"{begin}.*{end}", lambda _: made, path.read_text("utf-8"), flags=re.DOTALL), "utf-8")
+    before, _, rest = Path(page).read_text("utf-8").partition(_BEGIN)
+    old, _, after = rest.partition(_END)
+    parts = dict(re.findall(r"^# (.+)\n((?:[^#`\n].*\n)+)", old, flags=re.MULTILINE))
+    for heading, lines in (_SAID[nodeid] for nodeid in _PASSED):
+        parts[heading] = "\n".join(lines) + "\n"
+    text = "\n".join(f"# {heading}\n{lines}" for heading, lines in parts.items())
+    Path(page).write_text(f"{before}{_BEGIN}\n```text\n{text}```\n{_END}{after}", "utf-8")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
