@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager, suppress
+from operator import ge
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,7 @@ class Pool:
         self.folder = folder
         self.file = folder / "cluster.toml"
         self.file.write_text(tomlkit.dumps(dict(table)))
+        self.wanted = [max(1, model.get("min_replicas", 1)) for model in table["models"]]
         self.environment = {
             **os.environ,
             "INKLING_CLUSTER_TOKEN": TOKEN,
@@ -149,7 +151,7 @@ class Pool:
     # Both
 
     async def until_ready(self, seconds: float = 300) -> float:
-        """Seconds until the gateway answers and every deployment has a replica.
+        """Seconds until the gateway answers and every deployment has the replicas it is to have.
 
         Ray gives a node 30 s to start; where a busy machine needs more, `up` is started again, as systemd would.
         """
@@ -163,7 +165,8 @@ class Pool:
                     self.start_here()
                 with suppress(httpx2.TransportError):
                     reply = await http.get("/inkling/status")
-                    if reply.status_code == 200 and min(reply.json()["extra"]["replicas"].values()) > 0:
+                    there = reply.json()["extra"]["replicas"].values() if reply.status_code == 200 else ()
+                    if there and all(map(ge, there, self.wanted)):
                         return time.monotonic() - began
                 await asyncio.sleep(0.2)
         raise RuntimeError(f"no gateway: {self.log()}")
