@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx2
@@ -422,6 +423,49 @@ def test_up_ends_when_nothing_answers_any_more(monkeypatch: pytest.MonkeyPatch) 
     told = threading.Event()
     told.set()
     up._watch(told, ClusterSettings(port=9))
+
+
+class Served:
+    """Ray's `serve`, as far as `up` asks it: applications by name, each with its state."""
+
+    def __init__(self, **states: str) -> None:
+        told = {"lm": SimpleNamespace(message="inkling.CannotServe: No model lm.")}
+        self.applications = {
+            name: SimpleNamespace(status=SimpleNamespace(value=state), deployments=told)
+            for name, state in states.items()
+        }
+        self.ended = False
+
+    def status(self) -> Served:
+        return self
+
+    def delete(self, name: str, *, _blocking: bool) -> None:
+        del self.applications[name]
+
+    def shutdown(self) -> None:
+        self.ended = True
+
+
+def test_up_waits_for_its_replicas_until_they_fail_or_a_signal_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(up, "_POLL_S", 0.01)
+    with pytest.raises(InklingError, match=r"No model lm\."):
+        up._until_running(Served(inkling="DEPLOY_FAILED"), threading.Event(), ClusterSettings(port=9))
+    told = threading.Event()
+    waiting = threading.Thread(
+        target=up._until_running, args=(Served(inkling="DEPLOYING"), told, ClusterSettings(port=9))
+    )
+    waiting.start()
+    told.set()
+    waiting.join(60)
+    assert not waiting.is_alive()
+
+
+def test_what_others_serve_is_left_alone() -> None:
+    shared, own = Served(inkling="RUNNING", theirs="RUNNING"), Served(inkling="DEPLOYING")
+    for serve in (shared, own):
+        up._take_down(serve, ClusterSettings())
+    assert (list(shared.applications), shared.ended) == (["theirs"], False)
+    assert (list(own.applications), own.ended) == ([], True)
 
 
 @pytest.mark.parametrize(
