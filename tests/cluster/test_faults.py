@@ -53,7 +53,7 @@ async def killed_under_load(pool: Pool, http: httpx2.AsyncClient, part: str, say
     await asyncio.sleep(4)
     await load.until(100, 10)
     outcome = await load.stop()
-    say(f"kill -9 of one replica, {part}, under load\n          {outcome}")
+    say(f"kill -9 of a replica of {part.rpartition(':')[2]}, under load\n          {outcome}")
     assert len(victims) == 1
     assert set(outcome.unary) == {"answered"}
     assert set(outcome.streams) <= {"finished", "said it broke"}
@@ -244,7 +244,9 @@ async def test_a_node_is_lost(tmp_path: Path, say: Say) -> None:
         load = Load(http, retry=True)
         await load.until(50, 5)
         there = [" ".join(process.cmdline()) for process in pool.on_worker()]
-        held = sorted(line.split(":")[-1] for line in there if line.startswith("ray::ServeReplica"))
+        held = sorted(
+            re.split("[:.]", line)[4].strip() for line in there if line.startswith("ray::ServeReplica:inkling:")
+        )
         say(f"the second node holds {', '.join(held) or 'no replica'}")
         assert held
         say(f"kill -9 of all {pool.kill_worker()} processes of the second node, under load")
