@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from inkling.text import grammar
 from inkling.text.patchwork import SyntaxTree
-from inkling.text.segments import block_at
+from inkling.text.segments import block_at, find_block
 from inkling.text.snapshot import Snapshot
 
 STATEMENTS = {
@@ -131,7 +131,32 @@ def test_typing_in_a_long_file_parses_a_stretch_of_it(place: int, monkeypatch: p
     assert max(size for size in sizes if size < len(FUNCTIONS)) < 400
 
 
+async def test_a_syntax_error_costs_the_statements_around_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    parse = grammar._parse
+    monkeypatch.setattr(grammar, "_parse", lambda data, *rest: (sizes.append(len(data)), parse(data, *rest))[1])
+    _forget()
+    whole = Snapshot.of(FUNCTIONS, language="python", uri="file:///broken")
+    assert await find_block(whole, whole.position(0)) is not None
+    sizes.clear()
+    snapshot, offset = whole, FUNCTIONS.index("return 200")
+    for letter in "x(":
+        snapshot = Snapshot(snapshot.uri, 1, "python", snapshot.rope.replace(offset, offset, letter))
+        offset += 1
+        for name in ("f10", "f199", "f201", "f390"):
+            place = snapshot.text.index(f"def {name}(a)")
+            block = await find_block(snapshot, snapshot.position(place + 4))
+            assert block is not None
+            assert block.text == f"def {name}(a):\n    return {name[1:]}"
+        assert await find_block(snapshot, snapshot.position(offset)) is not None
+    assert max(sizes) < 400
+    mended = Snapshot(snapshot.uri, 2, "python", snapshot.rope.replace(offset - 2, offset, ""))
+    assert await find_block(mended, mended.position(offset)) == block_at(whole, whole.position(offset))
+    assert max(sizes) < 400
+
+
 def _forget() -> None:
+    grammar._rough.clear()
     grammar._latest.clear()
     grammar._patched.clear()
 

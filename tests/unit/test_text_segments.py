@@ -219,6 +219,7 @@ BLOCKS = [
     ("# A|\na\n```\n# no\n```\n## B\n# C\n", "markdown", "# A\na\n```\n# no\n```\n## B"),
     ("-- a\n-- |b\nselect 1", "sql", "a\nb"),
     ("x = 1  # ta|il\n# other\n", "python", "tail"),
+    ("// a\r|", "rust", None),
 ]
 
 

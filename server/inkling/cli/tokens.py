@@ -57,7 +57,7 @@ def _tokenizer(model: str) -> Any:
 
     from inkling.engine.models.catalog import resolve
 
-    path = resolve(model).path / "tokenizer.json"
+    path = resolve(model, root=Path.cwd()).path / "tokenizer.json"
     if not path.is_file():
         raise InklingError("no-tokenizer", f"{model} has no tokenizer.json.", "Name a model with a fast tokenizer.")
     tokenizer = Tokenizer.from_file(str(path))

@@ -32,6 +32,7 @@ _READ = 64 * 1024
 _trees: WeakKeyDictionary[Snapshot, SyntaxTree | None] = WeakKeyDictionary()
 _latest: OrderedDict[tuple[str, str], tuple[str, SyntaxTree]] = OrderedDict()
 _patched: OrderedDict[tuple[str, str], Patchwork] = OrderedDict()
+_rough: OrderedDict[tuple[str, str], Patchwork] = OrderedDict()
 
 
 def parse(snapshot: Snapshot, budget: float = inf, *, remember: bool = True) -> SyntaxTree | None:
@@ -59,7 +60,7 @@ def parse(snapshot: Snapshot, budget: float = inf, *, remember: bool = True) -> 
     while len(_latest) > _KEPT:
         _latest.popitem(last=False)
     if key not in _patched or not parsed.root_node.has_error:  # else the one that is sound serves when this is mended
-        _keep(key, Patchwork.whole(snapshot.rope, tree, GRAMMARS[snapshot.language].comments))
+        _keep(_patched, key, Patchwork.whole(snapshot.rope, tree, GRAMMARS[snapshot.language].comments))
     return tree
 
 
@@ -73,27 +74,34 @@ def near(snapshot: Snapshot, offset: int, budget: float = inf) -> SyntaxTree | N
     return patch(snapshot, offset, budget) or parse(snapshot, budget)
 
 
-def patch(snapshot: Snapshot, offset: int, budget: float = inf) -> SyntaxTree | None:
-    """As `near`, but None where the document would have to be parsed as a whole."""
+def patch(snapshot: Snapshot, offset: int, budget: float = inf, *, rough: bool = False) -> SyntaxTree | None:
+    """As `near`, but None where the document would have to be parsed as a whole.
+
+    With `rough` on, a text that an edit has left with a syntax error need not be: what the edit did not touch is read
+    as it was before. That serves who looks at a place, and not who must know what a compiler would make of it.
+    """
     if (known := _trees.get(snapshot)) is not None:
         return known
     key = snapshot.uri, snapshot.language
     old = _patched.get(key)
     if old is None:
         return None
-    if old.rope is snapshot.rope:
-        return old.at(offset)
+    for made in (old, _rough.get(key) if rough else None):
+        if made is not None and made.rope is snapshot.rope:
+            return made.at(offset)
     language = _language(snapshot.language)
 
     def parse_part(part: str) -> SyntaxTree | None:
         tree = _parse(without_surrogates(part).encode(), language, None, budget)
         return None if tree is None else SyntaxTree(tree, Rope.of(part), snapshot.language)
 
-    new = old.patched(snapshot.rope, rope_difference(old.rope, snapshot.rope), parse_part)
-    if new is None:
-        return None
-    _keep(key, new)
-    return new.at(offset)
+    where = rope_difference(old.rope, snapshot.rope)
+    new = old.patched(snapshot.rope, where, parse_part)
+    if new is not None:
+        _keep(_patched, key, new)
+    elif rough and (new := old.patched(snapshot.rope, where, parse_part, rough=True)) is not None:
+        _keep(_rough, key, new)
+    return new.at(offset) if new is not None else None
 
 
 def captures(tree: SyntaxTree, names: frozenset[str]) -> dict[str, list[Node]]:
@@ -103,11 +111,11 @@ def captures(tree: SyntaxTree, names: frozenset[str]) -> dict[str, list[Node]]:
     return QueryCursor(_query(tree.language, names)).captures(tree.tree.root_node)
 
 
-def _keep(key: tuple[str, str], patchwork: Patchwork) -> None:
-    _patched[key] = patchwork
-    _patched.move_to_end(key)
-    while len(_patched) > _KEPT:
-        _patched.popitem(last=False)
+def _keep(kept: OrderedDict[tuple[str, str], Patchwork], key: tuple[str, str], patchwork: Patchwork) -> None:
+    kept[key] = patchwork
+    kept.move_to_end(key)
+    while len(kept) > _KEPT:
+        kept.popitem(last=False)
 
 
 def _parse(data: bytes, language: Language, seed: Tree | None, budget: float) -> Tree | None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from inkling.text.difference import Difference
@@ -36,8 +37,11 @@ _STEPS = 12
 class SyntaxTree:
     """A tree over UTF-8 bytes, read in code points of the document: its own text begins at `shift` there."""
 
-    def __init__(self, tree: Tree, rope: Rope, language: str, shift: int = 0) -> None:
+    def __init__(
+        self, tree: Tree, rope: Rope, language: str, shift: int = 0, top: tuple[list[Node], list[int]] | None = None
+    ) -> None:
         self.tree = tree
+        self._top = top
         self.language = language
         self.shift = shift
         self._rope = rope
@@ -45,7 +49,15 @@ class SyntaxTree:
 
     def shifted(self, by: int) -> SyntaxTree:
         """The same tree for a document in which its text begins `by` code points later."""
-        return SyntaxTree(self.tree, self._rope, self.language, self.shift + by) if by else self
+        return SyntaxTree(self.tree, self._rope, self.language, self.shift + by, self.top) if by else self
+
+    @property
+    def top(self) -> tuple[list[Node], list[int]]:
+        """The top-level nodes and their ends in bytes. Listed once: tree-sitter counts up to each that is asked for."""
+        if self._top is None:
+            nodes = self.tree.root_node.children
+            self._top = nodes, [node.end_byte for node in nodes]
+        return self._top
 
     def span(self, node: Node) -> Span:
         """A node's span in code points."""
@@ -60,8 +72,7 @@ class SyntaxTree:
 
     def children_from(self, offset: int) -> int:
         """How many top-level nodes end at or before a code point. O(log n)."""
-        root, byte = self.tree.root_node, self._byte(offset)
-        return bisect_right(range(root.child_count), byte, key=lambda index: _child(root, index).end_byte)
+        return bisect_right(self.top[1], self._byte(offset))
 
     def _byte(self, offset: int) -> int:
         offset = max(0, offset - self.shift)
@@ -87,6 +98,7 @@ class Patchwork:
     @classmethod
     def whole(cls, rope: Rope, tree: SyntaxTree, comments: tuple[str, ...]) -> Patchwork:
         """One tree for all of the text; `comments` are the types of its comment nodes."""
+        _ = tree.top  # now, since whole trees are made off the event loop
         return cls(rope, [_Piece(0, tree)], comments)
 
     @property
@@ -99,10 +111,14 @@ class Patchwork:
         return self._pieces[self._index(offset)].tree
 
     def patched(
-        self, rope: Rope, difference: Difference, parse: Callable[[str], SyntaxTree | None]
+        self, rope: Rope, difference: Difference, parse: Callable[[str], SyntaxTree | None], *, rough: bool = False
     ) -> Patchwork | None:
-        """The trees of `rope`, which differs there from the text so far; None: parse it whole."""
-        if not self.is_sound:
+        """The trees of `rope`, which differs there from the text so far; None: parse it whole.
+
+        With `rough` on, the stretch may have an error: the statements behind it stay as they were, though a parser that
+        reads on from there may see them in another light.
+        """
+        if not self.is_sound and not rough:
             return None
         first, old_last, new_last = difference
         by = new_last - old_last
@@ -115,7 +131,7 @@ class Patchwork:
         if end + by - start > STRETCH or len(self._pieces) > PIECES:
             return None
         tree = parse(rope.slice(start, end + by))
-        if tree is None or not _bounded(tree, before, after):
+        if tree is None or not (rough or _bounded(tree, before, after)):
             return None
         head = self._pieces[: bisect_right(self._pieces, start, key=_start)]
         tail = self._pieces[self._index(end) :]
@@ -138,9 +154,8 @@ class Patchwork:
         index, steps = self._index(offset), 0
         while index >= 0:
             piece = self._pieces[index]
-            root = piece.tree.tree.root_node
             for number in range(piece.tree.children_from(offset - 1) - 1, -1, -1):
-                node = _child(root, number)
+                node = piece.tree.top[0][number]
                 start, end = piece.tree.span(node)
                 if end < piece.start:
                     break
@@ -157,10 +172,8 @@ class Patchwork:
         index, steps = self._index(offset), 0
         while index < len(self._pieces):
             piece = self._pieces[index]
-            root = piece.tree.tree.root_node
             stop = self._pieces[index + 1].start if index + 1 < len(self._pieces) else len(self.rope) + 1
-            for number in range(piece.tree.children_from(max(offset, piece.start - 1)), root.child_count):
-                node = _child(root, number)
+            for node in islice(piece.tree.top[0], piece.tree.children_from(max(offset, piece.start - 1)), None):
                 start, end = piece.tree.span(node)
                 if start >= stop:
                     break
@@ -190,18 +203,12 @@ def _start(piece: _Piece) -> int:
     return piece.start
 
 
-def _child(node: Node, index: int) -> Node:
-    child = node.child(index)
-    assert child is not None, "an index below the count"
-    return child
-
-
 def _bounded(tree: SyntaxTree, before: _Bound, after: _Bound) -> bool:
     """Whether a stretch is free of errors, begins with the one node and ends with the other."""
-    root = tree.tree.root_node
-    if root.has_error or root.child_count < 2:
+    nodes, _ = tree.top
+    if tree.tree.root_node.has_error or len(nodes) < 2:
         return False
-    first, last = _child(root, 0), _child(root, root.child_count - 1)
+    first, last = nodes[0], nodes[-1]
     (start, start_end), (end_start, end) = tree.span(first), tree.span(last)
     return (
         start == 0

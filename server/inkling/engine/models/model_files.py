@@ -62,7 +62,7 @@ def inspect(folder: Path, name: str) -> ModelFiles:
             )
         raise InklingError(
             "weights-missing",
-            f"{name} has no config.json in {folder}.",
+            f"{name} has no config.json{_where(name, folder)}.",
             "Name the folder that save_pretrained() wrote, or download the model again.",
         )
     for small in ("config.json", "tokenizer_config.json"):
@@ -145,7 +145,7 @@ def _find_weights(folder: Path, name: str) -> tuple[Path, ...]:
     gguf = any(path.suffix == ".gguf" for path in folder.iterdir())
     raise InklingError(
         "weights-missing",
-        f"{name} has no model.safetensors in {folder}.",
+        f"{name} has no model.safetensors{_where(name, folder)}.",
         "It is a GGUF model: choose one with safetensors; many are published in that form too."
         if gguf
         else f"Run `inkling models pull {name}`, or name another model.",
@@ -183,3 +183,8 @@ def _read_card(path: Path) -> tuple[str, tuple[str, ...]]:
     language = re.search(r"^languages?:[ \t]*(.*(?:\r?\n[ \t]*- .*)*)", header[1], re.MULTILINE)
     codes = re.findall(r"[A-Za-z]{2,}(?:-[A-Za-z]+)?", language[1]) if language else []
     return (licence[1].strip("\"'") if licence else ""), tuple(codes)
+
+
+def _where(name: str, folder: Path) -> str:
+    """The folder, for a model whose id does not name it."""
+    return "" if Path(name).expanduser() == folder else f" in {folder}"
