@@ -5,8 +5,9 @@ The simple face of rules: the table `[classify]` is one of them, and is read and
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from inkling.api import (
@@ -25,7 +26,7 @@ from inkling.api import (
 )
 from inkling_plugins.ignores import ignore_edit
 from inkling_plugins.rules.baseline import fingerprint
-from inkling_plugins.rules.in_place import rule_in_place_of
+from inkling_plugins.rules.in_place import faces, rule_in_place_of
 from inkling_plugins.rules.judge import Finding
 from inkling_plugins.rules.linter import Linter
 from inkling_plugins.rules.news import News
@@ -78,6 +79,16 @@ class Classify(Plugin):
 
     settings: Settings
 
+    def __init__(self) -> None:
+        super().__init__()
+        faces.add(self)
+
+    def built_in_for(self, folders: Sequence[Path]) -> Rule | None:
+        """The rule that the table is, if it is on and these are the folders that this plugin works for."""
+        editor = getattr(self, "editor", None)  # none yet where it was made and not loaded
+        here = editor is not None and tuple(editor.workspace_folders()) == tuple(folders)
+        return _rule(self.settings) if here and self.settings.enabled else None
+
     async def start(self) -> None:
         """Begin with what the disk remembers."""
         self._news = News()
@@ -85,6 +96,7 @@ class Classify(Plugin):
 
     async def stop(self) -> None:
         """Write what is fresh."""
+        faces.discard(self)
         await self._linter.reader.stop()
 
     @diagnostics

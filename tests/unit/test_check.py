@@ -301,7 +301,8 @@ def test_rules_are_listed_with_what_is_wrong(folder: Path, capsys: pytest.Captur
     (folder.parent / "user.toml").write_text('[[rule]]\nname = "tone"\nthreshold = 0.9\n')
     assert main(["rules", "docs", "--json"]) == 1
     report = json.loads(capsys.readouterr().out)
-    tone, leak, dead = report["rules"]
+    tone, leak, dead, table = report["rules"]
+    assert (table["name"], table["state"]) == ("[classify]", "off")
     assert tone["origin"] == f"{folder / 'inkling.toml'}:2, {folder.parent / 'user.toml'}:1"
     assert (leak["model"], leak["model_problem"]) == ("starter:secrets", "")
     assert dead["model_problem"].startswith("There is no starter model starter:nope.")
@@ -310,6 +311,7 @@ def test_rules_are_listed_with_what_is_wrong(folder: Path, capsys: pytest.Captur
     shown = capsys.readouterr()
     assert "tone: on (2 texts here)" in shown.out
     assert "dead: off (`on` names no text of markdown.)" in shown.out
+    assert "[classify]: off (the rule tone reads this in its place, with the same model)" in shown.out
     assert main(["rules", "build/nope"]) == 1
     assert rules_cli._is_about_rules("rule[3].model")
 

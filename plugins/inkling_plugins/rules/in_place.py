@@ -6,7 +6,7 @@ those of other workspaces in the same process are told apart by their folders.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 from weakref import WeakSet
@@ -24,12 +24,24 @@ class Holder(Protocol):
         ...
 
 
+class Face(Protocol):
+    """Who has a table that is a rule: the plugin `classify`."""
+
+    def built_in_for(self, folders: Sequence[Path]) -> Rule | None:
+        """The rule that its table is, if it is on and works for these folders."""
+        ...
+
+
 holders: WeakSet[Holder] = WeakSet()
+faces: WeakSet[Face] = WeakSet()
 
 
-def rule_in_place_of(built_in: Rule, snapshot: Snapshot, folders: Sequence[Path]) -> Rule | None:
-    """The active rule that marks what `built_in` would in this document: the same task, model, surface and texts."""
-    language = snapshot.language
+def rule_in_place_of(built_in: Rule, snapshot: Snapshot | None, folders: Sequence[Path]) -> Rule | None:
+    """The active rule that marks what `built_in` would in this document: the same task, model, surface and texts.
+
+    Without a document, the first that does so in some.
+    """
+    language = None if snapshot is None else snapshot.language
     for holder in list(holders):
         for rule in holder.rules_in(folders):
             same = (rule.task, rule.model_id, rule.surface) == (built_in.task, built_in.model_id, built_in.surface)
@@ -37,11 +49,20 @@ def rule_in_place_of(built_in: Rule, snapshot: Snapshot, folders: Sequence[Path]
                 same
                 and rule.when != "demand"
                 and _kinds(rule, language) & _kinds(built_in, language)
-                and why_not(rule, snapshot) is None
+                and (snapshot is None or why_not(rule, snapshot) is None)
             ):
                 return rule
     return None
 
 
-def _kinds(rule: Rule, language: str) -> set[SegmentKind]:
-    return {kind for place in rule.reads.of(language) for kind in place.kinds}
+def stepped_aside(snapshot: Snapshot | None, folders: Sequence[Path]) -> Iterator[tuple[Rule, Rule]]:
+    """The rules that tables are, each with the rule that reads in its place."""
+    tables = {rule.name: rule for face in list(faces) if (rule := face.built_in_for(folders)) is not None}
+    for built_in in tables.values():
+        if (rule := rule_in_place_of(built_in, snapshot, folders)) is not None:
+            yield built_in, rule
+
+
+def _kinds(rule: Rule, language: str | None) -> set[SegmentKind]:
+    places = rule.reads.places if language is None else rule.reads.of(language)
+    return {kind for place in places for kind in place.kinds}

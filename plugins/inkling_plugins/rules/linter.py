@@ -16,7 +16,7 @@ from inkling_plugins.rules.reader import Owner, Reader
 from inkling_plugins.rules.rule import Rule
 from inkling_plugins.rules.sheet import Note, Sheet
 from inkling_plugins.rules.store import Store
-from inkling_plugins.rules.units import places_in
+from inkling_plugins.rules.units import labels_key, places_in
 
 T = TypeVar("T")
 LARGE = 2_000
@@ -57,7 +57,6 @@ class Linter:
         self._sheets: dict[Owner, Sheet] = {}
         self._rankings: dict[Owner, tuple[tuple[Rule, str], Ranking]] = {}
         self._near: dict[str, Position] = {}
-        self._labels: dict[tuple[tuple[object, ...], str], tuple[str, ...]] = {}
         self.demanded: set[Owner] = set()
 
     def look(self, uri: str, position: Position) -> None:
@@ -104,8 +103,12 @@ class Linter:
             unread = list(sheet.unread())
             missing = self._missing(snapshot, unread)
             if missing and ask:
+                keys = [*missing, labels_key(rule, weights)]
+                self._store.take_over(await asyncio.to_thread(self._store.look_up, keys))
+                missing = {key: text for key, text in missing.items() if self._store.get(key) is None}
+            if missing and ask:
                 await self._ask_labels(rule, weights)
-            self._check_labels(rule, weights, sheet)
+            self._check_labels(rule, weights)
             if missing and ask:
                 reading = self.reader.read((snapshot.uri, rule.name), rule, missing, patience_s)
                 few = len(unread) <= FEW < len(sheet.notes)
@@ -183,19 +186,20 @@ class Linter:
         return ranking.choose(sheet, most)
 
     async def _ask_labels(self, rule: Rule, weights: str) -> None:
-        """Learn which labels a rule's model has, once, and only where the rule names some."""
-        if (rule.job, weights) not in self._labels and rule.task != "zero-shot-classification" and rule.named_labels:
+        """Learn which labels a rule's model has, once for these weights, and only where the rule names some."""
+        key = labels_key(rule, weights)
+        if rule.task != "zero-shot-classification" and rule.named_labels and self._store.get(key) is None:
             state = await self._engine().load(rule.model_id, rule.task)
-            self._labels[rule.job, weights] = tuple(dict.fromkeys(_bare(label) for label in state.labels))
+            self._store.put(key, tuple(Label(label, 0.0) for label in dict.fromkeys(map(_bare, state.labels))))
 
-    def _check_labels(self, rule: Rule, weights: str, sheet: Sheet) -> None:
-        """Raises InklingError when a rule names labels that its model does not have.
+    def _check_labels(self, rule: Rule, weights: str) -> None:
+        """Raises InklingError when a rule names labels that its model is known not to have.
 
-        Where all has been read before, what was read tells the labels: no model need be loaded for that.
+        They are kept beside what the model said: where all has been read before, no model need be loaded for them.
         """
         if rule.task == "zero-shot-classification" or not rule.named_labels:
             return
-        known = self._labels.get((rule.job, weights)) or self._labels_read(sheet)
+        known = [label.label for label in self._store.get(labels_key(rule, weights)) or ()]
         strange = [label for label in rule.named_labels if label not in known]
         if known and strange:
             names = ", ".join(f'"{label}"' for label in strange)
@@ -204,11 +208,6 @@ class Linter:
                 f"{rule.model_id} has no label {names}. Its labels: {', '.join(known)}.",
                 f"Name those in the rule ({rule.origin}).",
             )
-
-    def _labels_read(self, sheet: Sheet) -> tuple[str, ...]:
-        part = next((note.parts[0] for note in sheet.notes if note.parts), None)
-        reading = self._store.get(part.key) if part is not None else None
-        return tuple(item.label for item in reading or () if isinstance(item, Label))
 
 
 def _kept(

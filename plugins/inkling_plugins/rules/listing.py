@@ -35,6 +35,14 @@ def listing(rules: Iterable[Rule], snapshot: Snapshot | None) -> list[Line]:
     return [_line(rule, snapshot) for rule in rules]
 
 
+def table_line(built_in: Rule, rule: Rule) -> Line:
+    """The line of a table that steps aside for a rule, such as `[classify]`."""
+    name, on = f"[{built_in.name}]", ", ".join(built_in.on)
+    why = f"the rule {rule.name} reads this in its place, with the same model"
+    surface, when = built_in.surface, built_in.when
+    return Line(name, "off", why, built_in.task, built_in.model_id, on, surface, when, f"the table {name}")
+
+
 def _line(rule: Rule, snapshot: Snapshot | None) -> Line:
     state, why = "on", ""
     if not rule.enabled:

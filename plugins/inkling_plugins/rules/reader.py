@@ -57,12 +57,9 @@ class Reader:
 
         Those are read on behind, until the owner wants something else. Raises InklingError: the model cannot.
         """
-        missing = dict(texts)
-        if missing:
-            self._store.take_over(await asyncio.to_thread(self._store.look_up, missing))
-            missing = {key: text for key, text in missing.items() if self._store.get(key) is None}
+        missing = {key: text for key, text in texts.items() if self._store.get(key) is None}
         if not missing:
-            self._wishes.pop(owner, None)
+            self.forget(owner)
             return 0
         replaced = self._wishes.get(owner)
         wish = self._wishes[owner] = Wish(rule, missing)

@@ -107,3 +107,8 @@ def parts_of(segment: Segment, rule: Rule, weights: str = "") -> tuple[Part, ...
 def unit_key(rule: Rule, weights: str, text: str) -> bytes:
     """What a model's answer is kept by: a hash of the text, the model, its weights and what else decides."""
     return hashlib.blake2b(f"{rule.job!r}\0{weights}\0{text}".encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def labels_key(rule: Rule, weights: str) -> bytes:
+    """What the labels of a rule's model are kept by."""
+    return hashlib.blake2b(f"{rule.job!r}\0{weights}".encode(), digest_size=16, person=b"labels").digest()

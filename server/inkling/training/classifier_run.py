@@ -17,7 +17,8 @@ from torch.utils.data import Dataset
 from transformers import Trainer, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 
-from inkling.engine.models.encoder import length_batches, pad
+from inkling.engine.models.batches import length_batches
+from inkling.engine.models.encoder import BATCH_TOKENS, pad
 from inkling.training.classifier_model import IGNORED, AdapterBody, FullBody, Scorer
 from inkling.training.classifier_recipe import ClassifierRecipe
 from inkling.training.data_labelled import Example
@@ -180,7 +181,7 @@ def predict(body: Scorer, examples: Sequence[Example], recipe: ClassifierRecipe)
     """One prediction per example, in order."""
     data = EncodedExamples(examples, body, recipe)
     result: list[Any] = [None] * len(examples)
-    for batch in length_batches([len(encoding) for encoding in data.encodings]):
+    for batch in length_batches([len(encoding) for encoding in data.encodings], BATCH_TOKENS):
         ids, mask = pad([data.encodings[index] for index in batch])
         for index, row in zip(batch, body.logits(ids, mask).float().numpy(), strict=True):
             truth = np.atleast_1d(data.labels[index])

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from inkling.engine.backend import LoadedModel, Stop
-from inkling.engine.tasks.forward import length_batches
+from inkling.engine.models.batches import length_batches
 from inkling.engine.tasks.token_classification import Span, join, without_overlaps
 from inkling.errors import InklingError
 
@@ -79,6 +79,13 @@ def test_batches_hold_every_text_once_within_the_budget(lengths: list[int], budg
     assert sorted(index for batch in batches for index in batch) == list(range(len(lengths)))
     for batch in batches:
         assert len(batch) == 1 or max(lengths[index] for index in batch) * len(batch) <= budget
+
+
+def test_a_long_text_is_not_padded_for_by_many_short_ones() -> None:
+    lengths = [14] * 40 + [15, 120, 120, 15]
+    batches = list(length_batches(lengths, 2048))
+    assert [sorted({lengths[index] for index in batch}) for batch in batches] == [[14], [15], [120]]
+    assert len(list(length_batches(lengths, 4096, pass_tokens=10_000))) == 2
 
 
 @pytest.mark.parametrize("function", ["softmax", "sigmoid", "none"])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from tokenizers import Encoding, Tokenizer
 from torch import Tensor, nn
 from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
+from inkling.engine.models.batches import length_batches
 from inkling.engine.models.starters import ENCODER_SHA256 as ENCODER_SHA256
 from inkling.errors import InklingError
 
@@ -109,18 +110,6 @@ def pad(encodings: Sequence[Encoding]) -> tuple[Tensor, Tensor]:
     return ids, mask
 
 
-def length_batches(lengths: Sequence[int], budget: int = BATCH_TOKENS) -> Iterator[list[int]]:
-    """Group indices of similar lengths so that each padded group holds at most `budget` tokens."""
-    batch: list[int] = []
-    for index in sorted(range(len(lengths)), key=lengths.__getitem__):
-        if batch and lengths[index] * (len(batch) + 1) > budget:
-            yield batch
-            batch = []
-        batch.append(index)
-    if batch:
-        yield batch
-
-
 def mean_pool(hidden: Tensor, attention_mask: Tensor) -> Tensor:
     """Average the real tokens: [batch, tokens, hidden] and [batch, tokens] to [batch, hidden]."""
     mask = attention_mask.unsqueeze(-1).to(hidden.dtype)
@@ -133,7 +122,7 @@ def embed(texts: Sequence[str], max_length: int = 256) -> NDArray[np.float32]:
     result = np.zeros((len(texts), model.config.hidden_size), dtype=np.float32)
     encodings = tokenize(texts, max_length)
     with torch.inference_mode():
-        for batch in length_batches([len(encoding) for encoding in encodings]):
+        for batch in length_batches([len(encoding) for encoding in encodings], BATCH_TOKENS):
             ids, mask = pad([encodings[index] for index in batch])
             pooled = mean_pool(model(input_ids=ids, attention_mask=mask).last_hidden_state, mask)
             result[batch] = nn.functional.normalize(pooled, dim=-1).numpy()

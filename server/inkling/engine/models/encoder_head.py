@@ -23,10 +23,11 @@ from tokenizers import Encoding
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from inkling.engine.models.batches import length_batches
 from inkling.engine.models.encoder import (
+    BATCH_TOKENS,
     ENCODER_SHA256,
     EncoderError,
-    length_batches,
     load_encoder,
     mean_pool,
     pad,
@@ -104,7 +105,7 @@ class EncoderHead(nn.Module):
 
     @torch.inference_mode()
     def _logits(self, encodings: Sequence[Encoding]) -> Iterator[tuple[int, Tensor]]:
-        for batch in length_batches([len(encoding) for encoding in encodings]):
+        for batch in length_batches([len(encoding) for encoding in encodings], BATCH_TOKENS):
             ids, mask = pad([encodings[index] for index in batch])
             yield from zip(batch, self(ids, mask), strict=True)
 

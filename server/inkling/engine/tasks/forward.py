@@ -11,6 +11,7 @@ from tokenizers import Encoding
 from torch import Tensor
 
 from inkling.engine.backend import Stop
+from inkling.engine.models.batches import PASS_TOKENS, length_batches
 from inkling.engine.models.load import Weights
 
 BATCH_TOKENS = 2048
@@ -47,7 +48,10 @@ class Forward:
         A row is float32 on the CPU: [values], or with `per_token` [tokens, values], padding cut off. Ends early when
         `stop` is set or late.
         """
-        for batch in length_batches([len(window) for window in windows], batch_tokens if self._pads else 0):
+        lengths = [len(window) for window in windows]
+        # where passes are launched on a device, one more is dearer than any padding
+        pass_tokens = PASS_TOKENS if self._device == "cpu" else batch_tokens
+        for batch in length_batches(lengths, batch_tokens if self._pads else 0, pass_tokens):
             if stop.is_set or stop.is_late:
                 return
             with torch.inference_mode():
@@ -71,15 +75,3 @@ class Forward:
         if self._takes_types:
             inputs["token_type_ids"] = types
         return {name: tensor.to(self._device) for name, tensor in inputs.items()} | self._extra
-
-
-def length_batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
-    """Groups of indices of similar lengths whose padded size is at most `budget`, or that hold a single one."""
-    batch: list[int] = []
-    for index in sorted(range(len(lengths)), key=lengths.__getitem__):
-        if batch and max(1, lengths[index]) * (len(batch) + 1) > budget:
-            yield batch
-            batch = []
-        batch.append(index)
-    if batch:
-        yield batch
