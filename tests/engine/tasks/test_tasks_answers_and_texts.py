@@ -241,3 +241,11 @@ def test_parts_are_stretches_of_the_text_in_order(text: str) -> None:
     assert all(0 <= start < end <= len(text) for start, end in spans)
     assert all(a[1] <= b[0] for a, b in itertools.pairwise(spans))
     assert bool(spans) == bool(text.strip())
+
+
+def test_no_more_is_written_than_the_decoder_has_positions_for(checkpoint: Any, ours: Any) -> None:
+    model = checkpoint("bart", "ForConditionalGeneration")
+    (got,) = ours(
+        model, "summarization", ["Ada Lovelace writes notes about engines."], max_new_tokens=500, min_new_tokens=400
+    )
+    assert isinstance(got["summary_text"], str)

@@ -14,6 +14,9 @@ from inkling.engine.tasks.base import bad_parameter, number
 from inkling.engine.tasks.encoding import MAX_CHARACTERS, longest_input
 from inkling.errors import InklingError
 
+MAX_OUTPUT = 4096
+"""Tokens that a request may ask for."""
+
 
 class Stopped(Exception):
     """The request was stopped while text was written."""
@@ -28,6 +31,7 @@ class TextToText:
         if getattr(weights.model.config, "model_type", "") in ("t5", "mt5", "umt5", "longt5"):
             self.max_length = max(self.max_length, 512)  # positions are relative: 512 is what it was trained on
         self._tokenizer: Any = weights.tokenizer
+        self._longest_output = longest_output(weights.model.config)
 
     def tokens(self, text: str) -> int:
         """Tokens of a text, special ones included. Raises InklingError `too-large`."""
@@ -45,9 +49,11 @@ class TextToText:
         inputs = self._tokenizer(text, return_tensors="pt", truncation=True, max_length=self.max_length)
         inputs.pop("token_type_ids", None)
         options: dict[str, Any] = dict(forced)
-        for name, high in (("max_new_tokens", 4096), ("min_new_tokens", 4096), ("num_beams", 16)):
+        for name, high in (("max_new_tokens", MAX_OUTPUT), ("min_new_tokens", MAX_OUTPUT), ("num_beams", 16)):
             if parameters.get(name) is not None:
                 options[name] = number(parameters, name, 1, 0 if name == "min_new_tokens" else 1, high)
+        for name in options.keys() & {"max_new_tokens", "min_new_tokens"}:
+            options[name] = min(options[name], self._longest_output)
         if "max_new_tokens" in options:
             own: Any = self._weights.model.generation_config
             options["max_length"] = None  # else transformers warns of two limits
@@ -64,6 +70,15 @@ class TextToText:
         if stop.is_set or stop.is_late:
             raise Stopped
         return str(self._tokenizer.decode(written[0], skip_special_tokens=True)).strip()
+
+
+def longest_output(config: Any) -> int:
+    """Tokens that the decoder has positions for, behind the one it starts from; where positions are relative, many."""
+    for name in ("max_decoder_position_embeddings", "max_position_embeddings"):
+        positions = getattr(config, name, None)
+        if isinstance(positions, int) and positions > 1:
+            return positions - 1
+    return MAX_OUTPUT
 
 
 class _WhenSet(StoppingCriteria):
