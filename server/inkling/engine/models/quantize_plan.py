@@ -118,6 +118,8 @@ def _auto(machine: Machine, parameters: int, stored: str) -> Plan:
         return Plan(Method.BNB_NF4, "int8 does not fit the free memory")
     if parameters <= TINY_PARAMETERS:
         return Plan(Method.INT8, "fastest for small models too, and as good in quality")
+    if not machine.bfloat16:
+        return Plan(Method.INT8, "this processor's fastest, a quarter of float32's bytes, at almost no cost in quality")
     return Plan(Method.INT8, "reads half of bfloat16's bytes for each token, at almost no cost in quality")
 
 
