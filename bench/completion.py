@@ -1,7 +1,7 @@
 """Completion from a causal LM: decode, prefill, warm keystrokes, cancelling, and the cost of the loop itself.
 
 Two threads throughout. The peer is llama.cpp where llama-cpp-python is installed (see `llama_cpp_peer`), else
-`generate()` of the same transformers model in bfloat16; each row names its own.
+`generate()` of the same transformers model in the faster float type here; each row names its own.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from inkling.engine.backend import Stop
 from inkling.engine.generation.text_generator import TextGenerator
 from inkling.engine.models import quantize, quantize_compare
 from inkling.engine.models.catalog import STARTER_FOLDER
+from inkling.engine.models.quantize_plan import Machine
 from inkling.engine.protocol import GenerateRequest
 
 THREADS = 2
 TYPED = "value"
-GENERATE = "generate() bf16"
 
 
 def rows(quick: bool = False) -> list[Row]:
@@ -85,13 +85,14 @@ def _peers(folder: Path, contexts: Sequence[int], steps: int) -> tuple[Peers, di
         return found, warm_s
     from transformers import AutoModelForCausalLM
 
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16).eval()
+    fast = Machine.here("cpu").bfloat16
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16 if fast else torch.float32).eval()
     for context in contexts:
         if (8, context) in found and (4, context) in found:
             continue
         prefill, decode = _generate_speed(model, _ids(context), steps)
         for bits in (8, 4):
-            found.setdefault((bits, context), (GENERATE, prefill, decode))
+            found.setdefault((bits, context), ("generate() bf16" if fast else "generate() fp32", prefill, decode))
     return found, warm_s
 
 

@@ -107,8 +107,8 @@ def _next_line(
 
 
 def both(case: Case, copy: Copy | None, said: str) -> str:
-    """A copy where there is one, else the model: on other cursors no weighing of match length against the model's
-    own probabilities did better (the model finds what it would not have said itself too unlikely)."""
+    """A copy where there is one, else the model. What was tried against that order did no better on packages that it
+    was not tuned on, and a perfect choice between the two has no more exact lines: see docs/completion.md."""
     return said if copy is None else _text(copy)
 
 
