@@ -1,13 +1,15 @@
 """Holes put back give the file again; scores are what their definitions say."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inkling.cli import bench
 from inkling.cli.bench import Result, recommend
-from inkling.cli.holes import KINDS, edit_similarity, is_exact, is_right_so_far, levenshtein, punch, source_files
+from inkling.cli.holes import KINDS, Hole, edit_similarity, is_exact, is_right_so_far, levenshtein, punch, source_files
 
 ROOT = Path(__file__).parents[2]
 
@@ -80,3 +82,44 @@ def test_recommends_the_most_exact_of_those_in_time() -> None:
     weak = Result("weak", "auto", asked=10, shown=5, exact=1, first_ms=[10.0])
     assert recommend([slow, weak, good]) is good
     assert recommend([slow]) is None
+
+
+class Slow:
+    """A session whose model is ready after so many requests, and says `reason` until then."""
+
+    def __init__(self, requests: int, reason: str = "engine-slow", error: str = "") -> None:
+        self.left, self.reason, self.error = requests, reason, error
+        self.opened: list[str] = []
+
+    async def request(self, method: str, params: Any) -> Any:
+        if method == "textDocument/inlineCompletion":
+            self.left -= 1
+            return None
+        state = "ready" if self.left <= 0 else "loading"
+        model = {"id": "m", "state": state, "error": self.error if self.left <= 0 else ""}
+        reason = self.reason if self.left > 0 else "low-confidence"
+        return {"engine": {"models": [model]}, "reasons": [{"uri": self.opened[-1], "reason": reason}]}
+
+    def open_document(self, uri: str, language: str, text: str) -> None:
+        self.opened.append(uri)
+
+    def notify(self, method: str, params: Any) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("session", "opened", "error"),
+    [
+        (Slow(2), ["a"], ""),  # asked again at the same place
+        (Slow(2, "mid-line"), ["a", "b"], ""),  # no model is asked there: the next place
+        (Slow(1, error="No such model."), ["a"], "No such model."),
+    ],
+)
+async def test_bench_measures_only_once_the_model_is_there(
+    session: Slow, opened: list[str], error: str, tmp_path: Path
+) -> None:
+    result = Result("m", "auto")
+    holes = [Hole(tmp_path / f"{name}.py", "rest", "x = ", "\n", "1") for name in "abc"]
+    await bench._loaded(session, holes, result)  # type: ignore[arg-type]
+    assert [Path(uri).stem for uri in session.opened] == opened
+    assert result.error == error
