@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -115,6 +116,11 @@ MAKERS: dict[str, Callable[[], Any]] = {
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
     """`checkpoint("bert", "ForMaskedLM", num_labels=3)` is the folder of such a model, as an id."""
+    return checkpoints(tmp_path_factory.mktemp)
+
+
+def checkpoints(new_folder: Callable[[str], Path]) -> Callable[..., str]:
+    """What makes such models, each once."""
     made: dict[str, str] = {}
     tokenizers: dict[str, Any] = {}
 
@@ -134,7 +140,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
                 for parameter in model.parameters():
                     if parameter.dim() > 1:
                         parameter.mul_(8)
-            folder = tmp_path_factory.mktemp(kind)
+            folder = new_folder(kind)
             model.save_pretrained(folder)
             tokenizer.save_pretrained(folder)
             made[key] = str(folder)
