@@ -159,7 +159,7 @@ class Pool:
         async with self.client() as http:
             while time.monotonic() - began < seconds:
                 if self.up is not None and self.up.poll() is not None:
-                    if "Ray cannot be started" not in self.log().splitlines()[-1]:
+                    if "Ray cannot be started" not in "".join(self.log().splitlines()[-1:]):
                         break
                     await asyncio.to_thread(self.stop)
                     self.start_here()
