@@ -168,33 +168,41 @@ def _quantile(values: list[float], share: float) -> float:
 async def _cancel_rows(root: Path, times: int) -> list[Row]:
     """From `$/cancelRequest` during ghost text to an engine without work, by its own counters."""
     async with _session(root, SERVER, engine=True) as session:
-        uri = _open(session, root, 200)
-        for attempt in range(6):  # the first ones wait for the model
+        to_idle: list[float] = []
+        for number in range(6 + 2 * times):  # the first ones wait for the model; some places get no text
             try:
-                (await _first_chunk(session, uri, 5 * attempt)).cancel()
-                break
+                work = await _first_chunk(session, _open_unfinished(session, root, number))
             except (ServerError, TimeoutError) as error:
-                print(f"lsp: no ghost text yet: {error}", file=sys.stderr)
-        else:
-            return []
-        to_idle = []
-        for number in range(times):
-            work = await _first_chunk(session, uri, 5 * number + 3)
+                print(f"lsp: no ghost text: {error}", file=sys.stderr)
+                continue
             began = perf_counter()
             work.cancel()
             await asyncio.gather(work, return_exceptions=True)
             while (await session.request("inkling/status", {}))["engine"]["active_requests"]:
                 pass
             to_idle.append(perf_counter() - began)
+            if len(to_idle) > times:
+                break
+    if len(to_idle) < 2:
+        return []
+    del to_idle[0]  # it loaded things
     return [row("lsp/cancel to idle engine", statistics.median(to_idle) * 1000, "ms", better="less")]
 
 
-async def _first_chunk(session: Session, uri: str, line: int) -> asyncio.Task[Any]:
+def _open_unfinished(session: Session, root: Path, number: int) -> str:
+    """A document that ends where text is wanted: none behind it, which a suggestion might only repeat."""
+    path = root / f"unfinished_{number}.py"
+    text = "".join(BLOCK.format(n=100 * number + block) for block in range(40))
+    session.open_document(path.as_uri(), "python", f"{text}def gather_{number}(first: int, second: int) -> int:\n    ")
+    return path.as_uri()
+
+
+async def _first_chunk(session: Session, uri: str) -> asyncio.Task[Any]:
     """Ask for ghost text and return once its first piece is here."""
     began = asyncio.Event()
     params = {
         "textDocument": {"uri": uri},
-        "position": {"line": line, "character": 4},
+        "position": {"line": 40 * 5 + 1, "character": 4},
         "context": {"triggerKind": 1},
     }
     work = asyncio.create_task(
