@@ -24,7 +24,7 @@ from inkling.api import (
 from inkling_plugins.doc_comments import doc_place, documentation
 from inkling_plugins.generated_text import CodeOnly, Indented
 from inkling_plugins.prompt_templates import Prompt, fill, indentation, prompts, subject
-from inkling_plugins.writing import Pieces, collect, generated, through, write_new, write_over
+from inkling_plugins.writing import Pieces, collect, generated, show, through, write_new, write_over
 
 _NEEDS = (
     'Set a chat model: [prompts] model = "…" in inkling.toml. '
@@ -106,10 +106,9 @@ class Prompts(Plugin):
         pieces = self._pieces(prompt, snapshot, place)
         title = prompt.label
         if prompt.result == "show":
-            text = (await collect(self.editor, pieces, title)).strip()
+            text = await show(self.editor, pieces, title)
             if not text:
                 raise InklingError("empty", "The model wrote nothing.", "Try another model.")
-            await self.editor.show_text(title, text + "\n")
             return text
         if prompt.result == "docstring":
             return await self._document(snapshot, place, pieces, title)

@@ -21,7 +21,7 @@ from inkling.api import (
     command,
     resolver,
 )
-from inkling_plugins.writing import Pieces, collect, generated, write_over
+from inkling_plugins.writing import Pieces, collect, generated, show, write_over
 
 _PARAGRAPH = re.compile(r"(\n[ \t]*\n\s*)")
 _NOT_CHAT = frozenset({"wrong-task", "no-chat-template"})
@@ -82,10 +82,9 @@ class Translate(Plugin):
     async def show(self, snapshot: Snapshot | None, range: Range | None, *, target: str = "", **_: Any) -> str:
         """Show the translation in a place of its own."""
         snapshot, range = _selected(snapshot, range)
-        text = await collect(self.editor, self._pieces(snapshot, range, target or self.settings.target), "Translating")
+        pieces = self._pieces(snapshot, range, target or self.settings.target)
         name = snapshot.uri.rpartition("/")[2]
-        await self.editor.show_text(f"Translation of {name}", _nonempty(text).strip() + "\n")
-        return text
+        return _nonempty(await show(self.editor, pieces, f"Translation of {name}", "Translating"))
 
     def _pieces(self, snapshot: Snapshot, range: Range, target: str) -> Pieces:
         settings = self.settings

@@ -63,6 +63,23 @@ async def write_over(editor: Editor, snapshot: Snapshot, range: Range, pieces: P
     return written
 
 
+async def show(editor: Editor, pieces: Pieces, title: str, working: str = "") -> str:
+    """Stream `pieces` into a place of their own under `title`; returns what was shown. `working` names the progress."""
+    written = ""
+    async with (
+        editor.progress(working or title) as progress,
+        editor.show_stream(title) as out,
+        aclosing(pieces),
+    ):
+        async for piece in pieces:
+            written += piece
+            await out.write(piece)
+            _count(progress, written)
+        if written.strip() and not written.endswith("\n"):
+            await out.write("\n")
+    return written.strip()
+
+
 async def collect(editor: Editor, pieces: Pieces, title: str) -> str:
     """All of `pieces`, with progress."""
     written = ""

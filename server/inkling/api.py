@@ -222,7 +222,7 @@ class Progress(Protocol):
 
 
 class EditStream(Protocol):
-    """Text growing inside the user's document, one undo step where the client can."""
+    """Text growing inside the user's document, one undo step where the client can; or in a place of its own."""
 
     async def write(self, text: str) -> None:
         """Append. Raises `InklingError("document-changed")` when the user typed there; what was written stays."""
@@ -250,6 +250,13 @@ class Editor(Protocol):
 
     async def show_text(self, title: str, text: str, language: str = "markdown") -> None:
         """A longer text in a place of its own."""
+        ...
+
+    def show_stream(self, title: str, language: str = "markdown") -> AbstractAsyncContextManager[EditStream]:
+        """Open a stream into a place of its own, seen while it grows where the client can, else when it is whole.
+
+        White space before the first word is left out, and nothing opens for a stream without words.
+        """
         ...
 
     async def open(self, uri: str, range: Range | None = None) -> None:

@@ -212,6 +212,13 @@ class Places(Plugin):
         await self.editor.show_text("A title?", "one", "plaintext")
         await self.editor.show_text("A title?", "two", "plaintext")
 
+    @command("show_growing", "Show growing")
+    async def show_growing(self, snapshot: Snapshot | None, range: Range | None) -> None:
+        async with self.editor.show_stream("Grown", "plaintext") as out:
+            for piece in ("\n", "one", " two"):
+                await out.write(piece)
+                await asyncio.sleep(0.05)
+
 
 class Model(Plugin):
     """Asks the engine."""

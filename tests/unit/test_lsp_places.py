@@ -6,6 +6,8 @@ import stat
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import pytest
 from hypothesis import given
@@ -354,3 +356,22 @@ async def test_a_longer_text_is_a_document_of_ours_where_the_client_knows_such()
         ]
         assert await editor.ask("workspace/textDocumentContent", {"uri": uri}) == {"text": "two"}
         assert "no longer" in (await editor.ask("workspace/textDocumentContent", {"uri": uri + "x"}))["text"]
+
+
+async def test_a_text_that_is_written_is_shown_as_it_grows() -> None:
+    knows = CAPABILITIES | {"workspace": CAPABILITIES["workspace"] | {"textDocumentContent": {}}}
+    async with session_with("places=Places") as (editor, _):
+        await editor.initialize(capabilities=knows)
+        await run(editor, "show_growing")
+        asked = [r["method"] for r in editor.requests if "uri" in (r["params"] or {})]
+        assert asked == ["window/showDocument", "workspace/textDocumentContent/refresh"], "it takes the focus once"
+        grown = await editor.ask("workspace/textDocumentContent", {"uri": "inkling-text:/Grown.txt"})
+        assert grown == {"text": "one two"}
+
+
+async def test_a_text_that_is_written_is_shown_as_a_whole_where_it_cannot_grow() -> None:
+    async with session_with("places=Places") as (editor, _):
+        await editor.initialize(capabilities=CAPABILITIES)
+        await run(editor, "show_growing")
+        asked = [r["params"]["uri"] for r in editor.requests if r["method"] == "window/showDocument"]
+        assert len(asked) == 1 and Path(url2pathname(urlsplit(asked[0]).path)).read_text() == "one two"

@@ -20,6 +20,7 @@ from inkling_plugins.rules.present import score_table
 from inkling_plugins.rules.reader import ask
 from inkling_plugins.rules.rule import READS, Rule
 from inkling_plugins.rules.units import LONGEST
+from inkling_plugins.writing import generated, show
 
 _CONTEXT = 400
 """Characters on each side of a word that fill-mask reads."""
@@ -82,6 +83,12 @@ async def _answer(engine: Engine, editor: Editor, rule: Rule, snapshot: Snapshot
 async def _generate(engine: Engine, editor: Editor, rule: Rule, snapshot: Snapshot, place: Range, text: str) -> str:
     prompt = fill(rule.prompt, selection=text, language=snapshot.language, file=snapshot.uri.rpartition("/")[2])
     request = GenerateRequest(rule.model_id, prompt=prompt, max_tokens=rule.max_tokens, priority=Priority.ACTION)
+    nothing = InklingError("empty-output", f"{rule.name}: {rule.model_id} wrote nothing.", "Word its prompt otherwise.")
+    if rule.output == "show":
+        made = await show(editor, generated(engine, request), rule.title or rule.name)
+        if not made:
+            raise nothing
+        return made
     async with editor.progress(rule.title or rule.name), contextlib.aclosing(engine.generate(request)) as chunks:
         if rule.output in ("above", "below"):
             at, before, after = _beside(snapshot, place, rule.output)
@@ -95,7 +102,7 @@ async def _generate(engine: Engine, editor: Editor, rule: Rule, snapshot: Snapsh
             return "".join(pieces)
         made = "".join([chunk.text async for chunk in chunks]).strip()
     if not made:
-        raise InklingError("empty-output", f"{rule.name}: {rule.model_id} wrote nothing.", "Word its prompt otherwise.")
+        raise nothing
     await _put(editor, rule, snapshot, place, made)
     return made
 

@@ -44,6 +44,14 @@ class NoEditor:
     async def show_text(self, title: str, text: str, language: str = "markdown") -> None:
         """Nobody sees it."""
 
+    @contextlib.asynccontextmanager
+    async def show_stream(self, title: str, language: str = "markdown") -> AsyncGenerator[EditStream, None]:
+        """Nobody sees it."""
+        yield self
+
+    async def write(self, text: str) -> None:
+        """Nobody sees it."""
+
     async def open(self, uri: str, range: Range | None = None) -> None:
         """Nobody sees it."""
 

@@ -19,6 +19,7 @@ from inkling.api import Edit, EditStream, InklingError, Nothing, Position, Progr
 from inkling.lsp.checks import check_edit
 from inkling.lsp.edit_stream import GrowingText
 from inkling.lsp.greeting import local_path
+from inkling.lsp.page import Page, shows_pages
 from inkling.lsp.refresh import SURFACES
 from inkling.lsp.texts import file_name
 
@@ -62,13 +63,8 @@ class SessionEditor:
         session = self._session
         if session.client.can("experimental.inkling.showText"):
             session.protocol.notify("inkling/showText", {"title": title, "text": text, "language": language})
-        elif session.client.can("window.showDocument") and session.client.can("workspace.textDocumentContent"):
-            uri, known = session.texts.put(title, text, language)
-            with contextlib.suppress(JsonRpcException, TimeoutError):
-                if known:
-                    again = types.TextDocumentContentRefreshParams(uri)
-                    await session.protocol.ask(types.WORKSPACE_TEXT_DOCUMENT_CONTENT_REFRESH, again)
-                await session.protocol.ask(types.WINDOW_SHOW_DOCUMENT, types.ShowDocumentParams(uri, take_focus=True))
+        elif shows_pages(session):
+            await Page(session, title, language).show(text)
         elif session.client.can("window.showDocument"):
             path = await asyncio.to_thread(_write_text, session, title, text, language)
             params = types.ShowDocumentParams(uri=path.as_uri(), take_focus=True)
@@ -76,6 +72,21 @@ class SessionEditor:
                 await session.protocol.ask(types.WINDOW_SHOW_DOCUMENT, params)
         else:
             session.show_message(f"{title}\n\n{text}", Severity.INFORMATION)
+
+    @contextlib.asynccontextmanager
+    async def show_stream(self, title: str, language: str = "markdown") -> AsyncGenerator[EditStream, None]:
+        """As `show_text`, while it comes; what came before a failure stays on the screen."""
+        if not shows_pages(self._session) or self._session.client.can("experimental.inkling.showText"):
+            whole = _Whole()
+            yield whole
+            if text := whole.text.lstrip():
+                await self.show_text(title, text, language)
+            return
+        page = Page(self._session, title, language)
+        try:
+            yield page
+        finally:
+            await page.finish()
 
     async def open(self, uri: str, range: Range | None = None) -> None:
         """Show a document with a selection, or else say where to look."""
@@ -140,6 +151,16 @@ class SessionEditor:
     def documents(self) -> Sequence[Snapshot]:
         """The open documents that plugins may see, most recently used first."""
         return [snapshot for snapshot in self._session.documents.recent() if not self._session.excluded(snapshot.uri)]
+
+
+class _Whole:
+    """A stream for a client that is shown all of it at the end."""
+
+    def __init__(self) -> None:
+        self.text = ""
+
+    async def write(self, text: str) -> None:
+        self.text += text
 
 
 def place_edits(session: Session, snapshot: Snapshot, edits: Sequence[Edit]) -> list[tuple[Snapshot, Edit]]:

@@ -14,6 +14,16 @@ from inkling.api import Edit, InklingError, Plugin, Position, Range, Severity, S
 from inkling.engine.fake import FakeEngine
 
 
+class Shown:
+    """What is written into a place of its own."""
+
+    def __init__(self) -> None:
+        self.pieces: list[str] = []
+
+    async def write(self, text: str) -> None:
+        self.pieces.append(text)
+
+
 class FakeEditor:
     """Keeps what it was asked; `streamed` is the text written into the document."""
 
@@ -68,6 +78,12 @@ class FakeEditor:
 
     async def show_text(self, title: str, text: str, language: str = "markdown") -> None:
         self.texts.append((title, text))
+
+    @contextlib.asynccontextmanager
+    async def show_stream(self, title: str, language: str = "markdown") -> AsyncIterator[Shown]:
+        shown = Shown()
+        yield shown
+        self.texts.append((title, "".join(shown.pieces)))
 
     def refresh(self, surface: str) -> None:
         self.refreshed.append(surface)
