@@ -1,8 +1,12 @@
 """VS Code's client: its size, its start, what it adds to a request, and a keystroke's way to ghost text on the screen.
 
-Real VS Code (code-server) in headless Chromium, as tests/editors has it. The model is scripted and takes no time, so
-that what is measured is the way through editor, client and server; the server's own time is what its log of the same
-run says.
+Real VS Code (code-server) in headless Chromium, as tests/editors has it. The model is scripted and takes no time, and
+the pause that Inkling makes while somebody types is off, so that what is measured is the way through editor, client and
+server; the server's own time is what its log of the same run says. VS Code itself waits 50 ms after a keystroke.
+
+The activation of its own is from the bundle's first line to the end of `activate`, by the extension's clock; the peer
+is what VS Code shows for it (Developer: Show Running Extensions), which counts the reading of the file, too. Nobody
+waits for the server in either.
 """
 
 from __future__ import annotations
@@ -24,7 +28,7 @@ from tests.editors.conftest import SCRIPTED, end_all
 from bench.row import Row, row
 
 MODEL = "fake?text=orders.sort();"
-SETTINGS = {"complete": {"model": MODEL, "copy": False}}
+SETTINGS = {"complete": {"model": MODEL, "copy": False, "debounce_min_ms": 0, "debounce_max_ms": 0}}
 T = TypeVar("T")
 
 
@@ -65,8 +69,10 @@ def _screen(home: Path, tries: int) -> list[Row]:
     shown = said["shown"][2:]  # the first load the model and warm the editor up
     served = _served(home, "textDocument/inlineCompletion")
     peer = "the server's own time"
-    activation = float(re.search(r"([\d.]+)\s*ms", said["activation"])[1])  # type: ignore[index]
-    found = [row("editors/activation", activation, "ms", better="less")]
+    by_editor = float(re.search(r"([\d.]+)\s*ms", said["activation"])[1])  # type: ignore[index]
+    [log] = (home / "user").rglob("*Inkling.log")
+    by_us = float(re.search(r"Activated in ([\d.]+) ms", log.read_text())[1])  # type: ignore[index]
+    found = [row("editors/activation", by_us, "ms", better="less", peer="as VS Code counts", peer_value=by_editor)]
     for percent in (50, 95):
         name, own = f"editors/keystroke to ghost text p{percent}", _at(served, percent)
         found.append(row(name, _at(shown, percent), "ms", better="less", peer=peer, peer_value=own))

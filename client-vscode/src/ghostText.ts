@@ -34,7 +34,7 @@ export class GhostText implements vscode.Disposable, Pick<Middleware, "provideIn
   private offered: vscode.Disposable | undefined;
   private nextFrame: NodeJS.Timeout | undefined;
 
-  constructor(private readonly client: () => LanguageClient) {
+  constructor(private readonly client: () => LanguageClient | undefined) {
     this.hide = vscode.commands.registerCommand("inkling.hideSuggestion", () => {
       this.growing?.stop.cancel();
       this.say(false);
@@ -58,7 +58,7 @@ export class GhostText implements vscode.Disposable, Pick<Middleware, "provideIn
     const mine: Growing = { document, version: document.version, position, latest: null, stop };
     this.growing = mine;
     this.say(true);
-    const client = this.client();
+    const client = this.client()!;
     const partialResultToken = `inkling-ghost-${++tokens}`;
     return await new Promise((resolve) => {
       let answered = false;
@@ -143,7 +143,7 @@ export class GhostText implements vscode.Disposable, Pick<Middleware, "provideIn
   }
 
   private async convert(result: Result): Promise<vscode.InlineCompletionItem[] | vscode.InlineCompletionList | undefined | null> {
-    return this.client().protocol2CodeConverter.asInlineCompletionResult(result as InlineCompletionItem[] | null);
+    return this.client()?.protocol2CodeConverter.asInlineCompletionResult(result as InlineCompletionItem[] | null);
   }
 }
 

@@ -1,4 +1,7 @@
-/** An environment of the extension's own: made when the user says so, with progress, a log, and a way to stop it. */
+/**
+ * Environments of the extension's own, made when the user says so, with progress, a log, and a way to stop it. A new one
+ * is made beside the one in use, whose place it takes once it has shown that it works; so a failure changes nothing.
+ */
 
 import { spawn } from "node:child_process";
 import * as fs from "node:fs";
@@ -11,17 +14,27 @@ const IS_NEW_ENOUGH = "import sys, ensurepip, venv; sys.exit(sys.version_info < 
 
 export class InstallFailed extends Error {}
 
-/** The server of the managed environment, once it is whole. */
+/** The server of the managed environment, which is this window's from now on: no other window takes it away. */
 export function managedServer(storage: string): string | undefined {
-  const folder = path.join(storage, "server");
-  return fs.existsSync(path.join(folder, "complete")) ? programIn(folder, "inkling") : undefined;
+  const folder = current(storage);
+  const program = folder && programIn(folder, "inkling");
+  if (!program || !fs.existsSync(program)) {
+    return undefined;
+  }
+  claim(folder);
+  return program;
 }
 
-/** Make it anew. Throws `InstallFailed`, and leaves nothing behind that looks whole. */
-export async function installServer(storage: string, log: vscode.LogOutputChannel): Promise<void> {
+let installing: Promise<void> | undefined;
+
+/** Make one anew; who asks while one is made waits for that. Throws `InstallFailed`, and then all is as it was before. */
+export function installServer(storage: string, log: vscode.LogOutputChannel): Promise<void> {
+  return (installing ??= install(storage, log).finally(() => (installing = undefined)));
+}
+
+async function install(storage: string, log: vscode.LogOutputChannel): Promise<void> {
   const settings = vscode.workspace.getConfiguration("inkling.managed");
   const wanted = settings.get<string>("package", "inkling-ls");
-  const folder = path.join(storage, "server");
   const options = { location: vscode.ProgressLocation.Notification, title: "Inkling: installing the language server", cancellable: true };
   await vscode.window.withProgress(options, async (progress, token) => {
     const step = (message: string) => {
@@ -31,18 +44,70 @@ export async function installServer(storage: string, log: vscode.LogOutputChanne
     const run = (command: string, args: string[]) => runLogged(command, args, storage, log, token, (message) => progress.report({ message }));
     step("looking for Python 3.11 or newer");
     const python = await findPython(settings.get<string>("python", ""), run);
-    step(`making an environment with ${python}`);
-    fs.rmSync(folder, { recursive: true, force: true });
-    await run(python, ["-m", "venv", folder]);
-    step(`installing ${wanted}`);
-    const pip = ["-m", "pip", "install", "--disable-pip-version-check", "--no-input", ...settings.get<string[]>("pipArguments", [])];
-    await run(programIn(folder, "python"), [...pip, "--", wanted]);
-    if (!fs.existsSync(programIn(folder, "inkling"))) {
-      throw new InstallFailed(`pip installed ${wanted}, which has no program "inkling".`);
+    fs.mkdirSync(path.join(storage, "servers"), { recursive: true });
+    const folder = fs.mkdtempSync(path.join(storage, "servers", "env-"));
+    claim(folder);
+    try {
+      step(`making an environment with ${python}`);
+      await run(python, ["-m", "venv", folder]);
+      step(`installing ${wanted}`);
+      const pip = ["-m", "pip", "install", "--disable-pip-version-check", "--no-input", ...settings.get<string[]>("pipArguments", [])];
+      await run(programIn(folder, "python"), [...pip, "--", wanted]);
+      step("trying it");
+      await run(programIn(folder, "inkling"), ["--version"]);
+    } catch (error) {
+      await remove(folder);
+      throw error;
     }
-    fs.writeFileSync(path.join(folder, "complete"), "");
+    const pointer = path.join(storage, `current-${process.pid}`);
+    fs.writeFileSync(pointer, path.basename(folder));
+    fs.renameSync(pointer, path.join(storage, "current"));
     step("installed");
   });
+}
+
+/** The folder of the environment in use. */
+function current(storage: string): string | undefined {
+  try {
+    return path.join(storage, "servers", fs.readFileSync(path.join(storage, "current"), "utf8"));
+  } catch {
+    return undefined;
+  }
+}
+
+/** Remove the environments that no window uses. Call it when this window's server runs from the present one. */
+export async function removeUnused(storage: string): Promise<void> {
+  const servers = path.join(storage, "servers");
+  for (const name of fs.existsSync(servers) ? fs.readdirSync(servers) : []) {
+    const folder = path.join(servers, name);
+    if (folder !== current(storage) && !isClaimedElsewhere(folder)) {
+      await remove(folder);
+    }
+  }
+}
+
+/** Every window that runs from an environment, or makes it, leaves its process id there. */
+function claim(folder: string): void {
+  fs.mkdirSync(path.join(folder, "windows"), { recursive: true });
+  fs.writeFileSync(path.join(folder, "windows", String(process.pid)), "");
+}
+
+function isClaimedElsewhere(folder: string): boolean {
+  const claims = path.join(folder, "windows");
+  const others = fs.existsSync(claims) ? fs.readdirSync(claims).map(Number) : [];
+  return others.some((pid) => pid !== process.pid && isAlive(pid));
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
+
+async function remove(folder: string): Promise<void> {
+  await fs.promises.rm(folder, { recursive: true, force: true }).catch(() => undefined); // what is in use goes another time
 }
 
 async function findPython(chosen: string, run: (command: string, args: string[]) => Promise<void>): Promise<string> {

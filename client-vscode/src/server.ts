@@ -3,38 +3,39 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import * as vscode from "vscode";
-import { Executable, TransportKind } from "vscode-languageclient/node";
 import { managedServer } from "./managed";
 
 const IS_WINDOWS = process.platform === "win32";
 
 export class ServerNotFound extends Error {}
 
+/** A program to run, with its arguments, and where. */
+export interface Launch {
+  readonly command: string;
+  readonly args: readonly string[];
+  readonly cwd: string;
+}
+
 /**
  * Starts in `storage`, a folder of the extension's own, not in the workspace: `python -m` looks for modules where it starts,
  * and a repository that holds an `inkling.py` must not run by being opened. `-P` forbids the same to the interpreter.
  */
-export async function findServer(storage: string): Promise<Executable> {
-  const executable = (command: string, args: string[]): Executable => ({
-    command,
-    args,
-    transport: TransportKind.stdio,
-    options: { cwd: storage },
-  });
+export async function findServer(storage: string): Promise<Launch> {
+  const launch = (command: string, args: string[]): Launch => ({ command, args, cwd: storage });
   const settings = vscode.workspace.getConfiguration("inkling");
   const command = settings.get<string[]>("command", []);
   if (command.length > 0) {
-    return executable(command[0], command.slice(1));
+    return launch(command[0], command.slice(1));
   }
   const interpreter = settings.get<string>("interpreter", "");
   for (const candidate of interpreter ? [interpreter] : await activeInterpreters()) {
     if (hasInkling(candidate)) {
-      return executable(candidate, ["-P", "-m", "inkling", "lsp"]);
+      return launch(candidate, ["-P", "-m", "inkling", "lsp"]);
     }
   }
   const found = lookUp("inkling") ?? managedServer(storage);
   if (found) {
-    return executable(found, ["lsp"]);
+    return launch(found, ["lsp"]);
   }
   throw new ServerNotFound(
     interpreter

@@ -43,6 +43,27 @@ export async function ready(unlike?: Status): Promise<Status> {
   });
 }
 
+/** What error messages say, with their buttons, while `run` runs; nobody presses one. */
+export async function told(run: (told: unknown[][]) => Promise<void>): Promise<unknown[][]> {
+  const said: unknown[][] = [];
+  const real = vscode.window.showErrorMessage;
+  Object.assign(vscode.window, { showErrorMessage: async (...words: unknown[]) => void said.push(words) });
+  try {
+    await run(said);
+  } finally {
+    Object.assign(vscode.window, { showErrorMessage: real });
+  }
+  return said;
+}
+
+export function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
+
 export async function open(text: string, language: string): Promise<vscode.TextEditor> {
   const document = await vscode.workspace.openTextDocument({ content: text, language });
   return vscode.window.showTextDocument(document);

@@ -78,6 +78,21 @@ describe("Inkling in VS Code", () => {
     assert.match(shown.getText(), /- This is a bad way to begin a note/);
   });
 
+  it("shows an explanation while it is written", async () => {
+    const editor = await open("def total(values):\n    return sum(values)\n", "python");
+    editor.selection = new vscode.Selection(0, 0, 1, 22);
+    const seen: string[] = [];
+    const look = (document: vscode.TextDocument) => void (document.uri.scheme === "inkling-text" && document.getText().trim() && seen.push(document.getText()));
+    const watching = [vscode.workspace.onDidOpenTextDocument(look), vscode.workspace.onDidChangeTextDocument(({ document }) => look(document))];
+    const whole = await vscode.commands.executeCommand<string>("inkling.explain");
+    await until("all of it", () => seen.at(-1)?.trim() === whole);
+    watching.forEach((one) => one.dispose());
+    assert.match(whole, /word-0;.*word-19;$/);
+    assert.ok(seen.length >= 2 && seen[0].length < whole.length, `it was seen ${seen.length} times`);
+    assert.ok(seen.every((text, at) => text.startsWith(seen[at - 1]?.trim() ?? "")), "what was there stays");
+    assert.strictEqual(vscode.window.activeTextEditor?.document.uri.scheme, "inkling-text");
+  });
+
   it("shows ghost text of several lines, and takes it", async () => {
     const editor = await open("start();\n", "javascript");
     const { status } = await extension();
@@ -120,6 +135,50 @@ describe("Inkling in VS Code", () => {
     assert.ok(extra < WORDS, `${extra} tokens more, as many as the suggestion has`);
   });
 
+  it("completes a mask", async () => {
+    const editor = await open("It was a [MASK] day, and we walked.\n", "markdown");
+    const place = cursorAfter(editor, "[MASK]");
+    const found = await until("a completion", async () => {
+      const { items } = await vscode.commands.executeCommand<vscode.CompletionList>("vscode.executeCompletionItemProvider", editor.document.uri, place);
+      return items.find(({ label }) => label === "word");
+    });
+    assert.strictEqual(found.detail, "50%");
+  });
+
+  it("finds places in every folder of the workspace by a question, with one server, and in a folder that is added", async () => {
+    const before = await ready();
+    const finds = (...names: string[]) =>
+      until(`places in ${names}`, async () => {
+        const found = await vscode.commands.executeCommand<vscode.SymbolInformation[]>("vscode.executeWorkspaceSymbolProvider", "?turn the crank");
+        return names.every((name) => found.some(({ location }) => path.basename(location.uri.fsPath) === name));
+      });
+    const folders = vscode.workspace.workspaceFolders!;
+    assert.strictEqual(folders.length, 2);
+    await finds("part0.py", "part1.py");
+    const third = vscode.Uri.joinPath(folders[1].uri, "..", "third");
+    assert.ok(vscode.workspace.updateWorkspaceFolders(folders.length, 0, { uri: third }));
+    await finds("part0.py", "part1.py", "part2.py");
+    assert.strictEqual((await ready()).server.pid, before.server.pid);
+  });
+
+  it("draws token boundaries: semantic tokens and inlay hints, while they are wanted", async () => {
+    const { document } = await open("def total(values):\n    return sum(values)\n", "python");
+    const tokens = async () => {
+      const found = await vscode.commands.executeCommand<vscode.SemanticTokens | undefined>("vscode.provideDocumentSemanticTokens", document.uri);
+      return (found?.data.length ?? 0) / 5;
+    };
+    const legend = await vscode.commands.executeCommand<vscode.SemanticTokensLegend>("vscode.provideDocumentSemanticTokensLegend", document.uri);
+    assert.ok(legend.tokenTypes.includes("tokenAlternate"));
+    const hints = async () => vscode.commands.executeCommand<vscode.InlayHint[]>("vscode.executeInlayHintProvider", document.uri, whole(document));
+    await vscode.commands.executeCommand("inkling.token_lens.show");
+    const shown = await until("semantic tokens", tokens);
+    assert.ok(shown >= 5, `${shown} tokens`);
+    const ids = await until("inlay hints", async () => (await hints()).length > 0 && hints());
+    assert.ok(ids.every(({ label }) => /\d/.test(String(typeof label === "string" ? label : label[0].value))));
+    await vscode.commands.executeCommand("inkling.token_lens.show");
+    await until("none", async () => (await tokens()) === 0 && (await hints()).length === 0);
+  });
+
   it("says why there is no suggestion", async () => {
     const editor = await open("one two three\n", "plaintext");
     cursorAfter(editor, "one ");
@@ -155,7 +214,7 @@ describe("Inkling in VS Code", () => {
     const before = settings();
     try {
       await vscode.commands.executeCommand("inkling.chooseModel");
-      assert.deepStrictEqual(settings(), { ...before, search: { model: "starter:encoder" } });
+      assert.deepStrictEqual(settings(), { ...before, search: { ...before.search, model: "starter:encoder" } });
     } finally {
       Object.assign(vscode.window, { showQuickPick: real });
       await vscode.workspace.getConfiguration("inkling").update("settings", before, vscode.ConfigurationTarget.Global);

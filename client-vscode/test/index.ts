@@ -4,7 +4,7 @@ import type MochaClass from "mocha";
 
 export async function run(): Promise<void> {
   const Mocha = require(process.env.INKLING_MOCHA!) as typeof MochaClass;
-  const mocha = new Mocha({ ui: "bdd", color: false, timeout: 60_000, grep: process.env.INKLING_TESTS });
+  const mocha = new Mocha({ ui: "bdd", color: false, timeout: 150_000, grep: process.env.INKLING_TESTS });
   mocha.suite.emit("pre-require", globalThis, "", mocha);
   if (process.env.INKLING_BENCH) {
     await import("./bench.js");

@@ -55,9 +55,18 @@ def build(*scripts: str) -> None:
 
 @contextmanager
 def code_server(
-    home: Path, workspace: Path, settings: Mapping[str, Any], *options: str, vsix: Path | None = None, **env: str
+    home: Path,
+    workspace: Path,
+    settings: Mapping[str, Any],
+    *options: str,
+    vsix: Path | None = None,
+    trusts: bool = True,
+    **env: str,
 ) -> Iterator[str]:
-    """Start it on a free port of the loopback with the user's `settings`; yields host:port."""
+    """Start it on a free port of the loopback with the user's `settings`; yields host:port.
+
+    With `trusts`, every workspace is trusted from the start.
+    """
     for place in ("User", "Machine"):
         folder = home / "user" / place
         folder.mkdir(parents=True)
@@ -72,7 +81,7 @@ def code_server(
         install = [*command, "--install-extension", str(vsix), "--force"]
         subprocess.run(install, env=variables, cwd=home, capture_output=True, check=True, timeout=110)
     host = f"127.0.0.1:{free_port()}"
-    switches = ("telemetry", "update-check", "workspace-trust", "getting-started-override")
+    switches = ["telemetry", "update-check", "getting-started-override", *(["workspace-trust"] if trusts else [])]
     command += ["--auth", "none", "--bind-addr", host, "--ignore-last-opened"]
     command += [*(f"--disable-{switch}" for switch in switches), *options, str(workspace)]
     with (home / "code-server.log").open("wb") as log:

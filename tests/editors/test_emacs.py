@@ -19,7 +19,7 @@ MODEL = f"fake?token_s=0.1&text={quote(' '.join(WORDS))}"
 PROSE = "This is a bad way to begin a note.\n\nThe rest of it is quite all right and says so.\n"
 SETTINGS = (
     f'(:complete (:model "{MODEL}" :multi_line "always" :copy :json-false :debounce_min_ms 0 :debounce_max_ms 0)'
-    ' :classify (:model "fake" :severities (:good "off")) :summarize (:model "fake"))'
+    ' :classify (:model "fake" :severities (:good "off")) :summarize (:model "fake") :better_word (:model "fake"))'
 )
 
 PREPARE = r""";;; -*- lexical-binding: t; -*-
@@ -85,6 +85,15 @@ FEATURES = r"""
 (note 'answer (cl-letf (((symbol-function 'completing-read) (lambda (&rest _) ""))) (inkling-ask "What says so?")))
 (note 'counted (inkling-command "inkling.token_count.count"))
 
+(edit "mask.txt" "It was a [MASK] day, and we walked.\n")
+(goto-char 16)
+(note 'completed (until "a completion" (lambda ()
+  (substring-no-properties (car (all-completions "" (nth 2 (eglot-completion-at-point))))))))
+(defun place (item) (file-name-nondirectory (xref-location-group (xref-item-location item))))
+(note 'symbols (until "a place" (lambda ()
+  (let ((places (mapcar #'place (xref-backend-apropos 'eglot "?turn the crank"))))
+    (and (member "part.py" places) (apply #'vector places))))))
+
 (edit "ghost.txt" "start();\n")
 (goto-char (point-max))
 (let (seen)
@@ -129,6 +138,7 @@ FINISH = r"""
 def run(script: str, home: Path) -> Any:
     """Run Lisp in an Emacs of its own; returns `results`."""
     need("emacs")
+    (home / "part.py").write_text("def turn_the_crank():\n    return 1\n")
     file, result = home / "drive.el", home / "result.json"
     strings = f"(setq prose {json.dumps(PROSE)} ghost {json.dumps(GHOST)})"
     file.write_text(PREPARE.replace("SETTINGS", SETTINGS) + strings + script + FINISH)
@@ -154,6 +164,8 @@ def test_surfaces(home: Path) -> None:
     assert got["summarized"].endswith(PROSE.replace("bad", "plain"))
     assert got["why"]
     assert got["answer"] and "token" in got["counted"].lower()
+    assert got["completed"].strip() == "word"
+    assert "part.py" in got["symbols"]
     assert got["seen"][-1] == GHOST and len(got["seen"]) > 1
     assert all(GHOST.startswith(seen) for seen in got["seen"])
     assert got["drawn"] == GHOST

@@ -19,6 +19,7 @@ SETTINGS = {
     "complete": {"model": MODEL, "multi_line": "always", "copy": False, "debounce_min_ms": 0, "debounce_max_ms": 0},
     "classify": {"model": "fake", "severities": {"good": "off"}},
     "summarize": {"model": "fake"},
+    "better_word": {"model": "fake"},
 }
 
 PREPARE = """
@@ -133,6 +134,24 @@ vim.lsp.handlers['window/showMessageRequest'] = function() return vim.NIL end --
 inkling.command('inkling.ask.document', nil, nil, function(_, said) answer = said end, {question = 'What says so?'})
 results.answer = until_('an answer', function() return answer end)
 
+open('mask.md', 'It was a [MASK] day, and we walked.')
+vim.api.nvim_win_set_cursor(0, {1, 15})
+local client = inkling.client(0)
+local here = vim.lsp.util.make_position_params(0, client.offset_encoding)
+results.completed = until_('a completion', function()
+  local answer = client.request_sync('textDocument/completion', here, 20000, 0)
+  return vim.lsp.util.text_document_completion_list_to_complete_items(answer.result, '')[1].word
+end)
+results.symbols = until_('places', function()
+  vim.fn.setqflist({}, 'r')
+  vim.lsp.buf.workspace_symbol('?turn the crank')
+  vim.wait(5000, function() return #vim.fn.getqflist() > 0 end, 20)
+  local function name(item) return vim.fn.fnamemodify(vim.fn.bufname(item.bufnr), ':t') end
+  local places = vim.tbl_map(name, vim.fn.getqflist())
+  return vim.tbl_contains(places, 'part.py') and places
+end)
+vim.cmd('cclose')
+
 open('ghost.js', 'start();\\n')
 vim.api.nvim_win_set_cursor(0, {2, 0})
 local seen = {}
@@ -151,7 +170,6 @@ results.word = text()
 assert(inkling.accept())
 results.accepted = text()
 
-local client = inkling.client(0)
 local params = vim.lsp.util.make_position_params(0, client.offset_encoding)
 params.position = {line = 1, character = 0}
 params.context = {triggerKind = 1}
@@ -189,6 +207,7 @@ def run(script: str, home: Path) -> Any:
     """Run Lua in a Neovim of its own; returns `results`."""
     need("nvim")
     job, result, lua, init = (home / name for name in ("job.json", "result.json", "drive.lua", "init.lua"))
+    (home / "part.py").write_text("def turn_the_crank():\n    return 1\n")
     plain = PROSE.replace("bad", "plain")
     job.write_text(json.dumps({"settings": SETTINGS, "prose": PROSE, "plain": plain, "ghost": "".join(WORDS)}))
     lua.write_text(PREPARE + script + FINISH)
@@ -215,6 +234,8 @@ def test_surfaces(home: Path) -> None:
     assert got["summarized"].startswith("This is a plain way to begin a note")
     assert got["summarized"].endswith(PROSE.replace("bad", "plain"))
     assert got["why"] and got["answer"]
+    assert got["completed"] == "word"
+    assert "part.py" in got["symbols"]
     whole = "".join(WORDS)
     assert got["seen"][-1] == whole and len(got["seen"]) > 1
     assert all(whole.startswith(seen) for seen in got["seen"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -20,8 +21,11 @@ WORDS = (
 MODEL = f"fake?token_s=0.15&text={quote(' '.join(WORDS))}"
 """What client-vscode/test/features.ts expects as ghost text."""
 
+EXPLANATION = " ".join(f"word-{number};" for number in range(20))
+"""What it expects of Explain Selection: twenty words, four seconds."""
 
-@pytest.mark.timeout(300)
+
+@pytest.mark.timeout(420)
 def test_extension_host(home: Path) -> None:
     need_code_server()
     build("build", "build-tests")
@@ -35,18 +39,31 @@ def test_extension_host(home: Path) -> None:
         "complete": complete,
         "classify": {"model": "fake", "severities": {"good": "off"}},
         "summarize": {"model": "fake"},
+        "better_word": {"model": "fake?load_s=2"},
+        "token_lens": {"view": "both"},
+        "search": {"refresh_seconds": 1.0},
+        "prompts": {"model": f"fake?token_s=0.2&text={quote(EXPLANATION)}"},
     }
+    folders = [workspace, home / "second", home / "third"]
+    for number, folder in enumerate(folders):
+        folder.mkdir(exist_ok=True)
+        (folder / f"part{number}.py").write_text(f"def turn_the_crank_{number}():\n    return {number}\n")
+    several = home / "several.code-workspace"
+    several.write_text(json.dumps({"folders": [{"path": str(folder)} for folder in folders[:2]]}))
     settings = {**server_settings(home), "inkling.settings": models}
     driver = ("--vscode-option", "enable-smoke-test-driver")
     with code_server(home, workspace, settings, *driver, INKLING_MOCHA=str(MODULES / "mocha"), **SCRIPTED) as host:
-        said = drive("host.mjs", home, host, str(workspace), str(CLIENT), timeout_s=270)
+        said = drive("host.mjs", home, host, str(several), str(CLIENT), timeout_s=390)
     print(said)
-    assert int(re.search(r"(\d+) passing", said)[1]) >= 15, said
+    assert int(re.search(r"(\d+) passing", said)[1]) >= 22, said
     assert "failing" not in said
+    seen = json.loads(re.search(r"progress: (\[.*\])", said)[1])
+    loading = re.compile(r"loading a model.*fake\?load_s=2")
+    assert any(map(loading.search, seen)), f"loading is told on the screen: {seen}"
     assert not ran.exists(), "the workspace's own Python file ran"
 
 
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(300)
 def test_managed_environment(home: Path) -> None:
     """No server anywhere: the extension makes an environment from the wheel of this checkout.
 
@@ -69,6 +86,6 @@ def test_managed_environment(home: Path) -> None:
     }
     driver = ("--vscode-option", "enable-smoke-test-driver")
     with code_server(home, workspace, settings, *driver, **SCRIPTED | variables) as host:
-        said = drive("host.mjs", home, host, str(workspace), str(CLIENT), timeout_s=170)
+        said = drive("host.mjs", home, host, str(workspace), str(CLIENT), timeout_s=270)
     assert int(re.search(r"(\d+) passing", said)[1]) >= 3, said
     assert "failing" not in said
