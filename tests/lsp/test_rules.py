@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import shutil
 import sys
+import tempfile
+import tomllib
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,8 +18,9 @@ import pytest
 import pytest_asyncio
 from lsprotocol import types
 from pytest_lsp import ClientServerConfig, LanguageClient, client_capabilities
+from tests.engine.tasks.conftest import checkpoints
 from tests.lsp.conftest import make_client
-from tests.lsp.test_handlers import Desk, of, position
+from tests.lsp.test_handlers import Desk, of, offset, position
 
 from inkling.settings import Source, load, read_source
 from inkling_plugins.rules.plugin import Rules
@@ -25,6 +29,13 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "rules-workspace"
 T = TypeVar("T")
+OWN = {
+    "ask-for-the-cause": ("bert", "ForQuestionAnswering"),
+    "better-word": ("bert", "ForMaskedLM"),
+    "into-german": ("t5", "ForConditionalGeneration"),
+    "gist": ("bart", "ForConditionalGeneration"),
+}
+"""Rules of user-settings.toml, and the kind of model that stands there for the one named: tiny, with random weights."""
 LANGUAGES = {".md": "markdown", ".py": "python", ".txt": "plaintext"}
 
 
@@ -74,11 +85,28 @@ class Workspace(Desk):
         }
 
 
+def own_rules(folder: Path) -> str:
+    """The user's settings: rules of the example that need a model of one's own, with models that are there."""
+
+    def new(kind: str) -> Path:
+        return Path(tempfile.mkdtemp(prefix=kind, dir=folder))
+
+    make, parts = checkpoints(new), []
+    for part in (EXAMPLE / "user-settings.toml").read_text("utf-8").split("[[rule]]")[1:]:
+        name, model = tomllib.loads(part)["name"], tomllib.loads(part)["model"]
+        if name in OWN:
+            made = make(*OWN[name])
+            parts.append("[[rule]]" + part.replace(f'"{model}"', json.dumps(made)))
+    assert len(parts) == len(OWN)
+    return "\n".join(parts)
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def desk(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Workspace, None]:
     folder = tmp_path_factory.mktemp("rules")
     root = folder / "work"
     shutil.copytree(EXAMPLE, root)
+    (folder / "user.toml").write_text(own_rules(folder), encoding="utf-8")
     homes = {name: str(folder / name) for name in ("XDG_CACHE_HOME", "XDG_DATA_HOME")}
     server = ClientServerConfig(
         server_command=[sys.executable, "-m", "inkling", "lsp"],
@@ -87,7 +115,12 @@ async def desk(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Works
     )
     client = await server.start()
     assert isinstance(client, LanguageClient)
-    settings = {"engine": {"private": True}, "rules": {"patience": 60}, "complete": {"enabled": False}}
+    settings = {
+        "engine": {"private": True},
+        "rules": {"patience": 60},
+        "complete": {"enabled": False},
+        "rule": [{"name": "ask-for-the-cause", "threshold": 0.0}, {"name": "into-german", "max_tokens": 8}],
+    }
     await client.initialize_session(
         types.InitializeParams(
             capabilities=client_capabilities("visual_studio_code"),
@@ -183,6 +216,35 @@ async def test_what_is_carried_out_on_demand(desk: Workspace) -> None:
     assert str(listed).endswith("rules are on here.")
 
 
+async def test_tasks_that_answer_choose_and_write_with_models_of_ones_own(desk: Workspace) -> None:
+    uri, text = desk.open_file("notes.md")
+    paragraph = next(part for part in text.split("\n\n") if "@" in part)
+    place = of(text, paragraph)
+    answered = str(await desk.run("inkling.rules.run", uri, place, rule="ask-for-the-cause"))
+    opened = desk.client.shown_documents[-1]
+    assert opened.uri == uri and opened.selection is not None
+    start, end = offset(text, opened.selection.start), offset(text, opened.selection.end)
+    assert answered.startswith(text[start:end]) and start < end
+    gist = str(await desk.run("inkling.rules.run", uri, place, rule="gist"))
+    shown = Path(desk.client.shown_documents[-1].uri.removeprefix("file://"))
+    assert shown.read_text("utf-8") == f"{gist}\n" and shown.name != "notes.md"
+    written = str(await desk.run("inkling.rules.run", uri, place, rule="into-german"))
+    assert f"{paragraph}\n{written}\n" in desk.texts[uri]
+    offered: list[str] = []
+
+    def choose(params: types.ShowMessageRequestParams) -> types.MessageActionItem:
+        offered.extend(action.title for action in params.actions or [])
+        return types.MessageActionItem(offered[1])
+
+    desk.client.protocol.fm.features[types.WINDOW_SHOW_MESSAGE_REQUEST] = choose
+    text = desk.texts[uri]
+    word = next(match for match in re.finditer(r"[a-z]{4,}", text))
+    at = types.Range(position(text, word.start()), position(text, word.start()))
+    chosen = await desk.run("inkling.rules.run", uri, at, rule="better-word")
+    assert chosen == offered[1] and desk.texts[uri] == text[: word.start()] + chosen + text[word.end() :]
+    desk.client.text_document_did_close(types.DidCloseTextDocumentParams(types.TextDocumentIdentifier(uri)))
+
+
 async def test_settings_are_taken_up_at_once_and_a_bad_rule_is_told_with_its_line(desk: Workspace) -> None:
     path = desk.root / "inkling.toml"
     uri, _ = desk.open_file("notes.md")
@@ -224,5 +286,5 @@ async def test_a_model_of_the_wrong_task_and_labels_that_it_lacks_are_told(desk:
 async def test_the_users_settings_of_the_example_are_valid() -> None:
     source = read_source(EXAMPLE / "user-settings.toml", "user")
     settings, problems = load([source]).build("rules", Rules.Settings)
-    assert problems == [] and len(settings.rule) == 5
+    assert problems == [] and len(settings.rule) == 6
     assert isinstance(source, Source)
