@@ -67,7 +67,12 @@ export async function activate(context: vscode.ExtensionContext): Promise<Api> {
     vscode.workspace.onDidGrantWorkspaceTrust(() => {
       const running = client();
       // Without a server, the workspace's own environment, which now counts, may have one.
-      void (running?.isRunning() ? running.sendNotification("inkling/trustChanged", { trusted: true }) : restart());
+      if (running?.isRunning()) {
+        void running.sendNotification("inkling/trustChanged", { trusted: true });
+        stir(); // the shield goes
+      } else {
+        void restart();
+      }
     }),
     vscode.workspace.onDidChangeConfiguration((event) => {
       // Trust that is granted counts as a change of all that it restricts: look whether anything is different.
