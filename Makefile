@@ -52,7 +52,8 @@ playground:  ## the page of `inkling playground`, into the package
 
 pictures: $(READY)  ## the pictures in docs/images, taken from runs of VS Code
 	@tests/editors/install.sh
-	@INKLING_PICTURES=$(CURDIR)/docs/images $(PY) -m pytest -q -rs tests/editors/test_vscode_ui.py tests/editors/test_vscode_typing.py
+	@INKLING_PICTURES=$(CURDIR)/docs/images $(PY) -m pytest -q -rs tests/editors/test_vscode_ui.py tests/editors/test_vscode_typing.py \
+	  tests/editors/test_vscode_surfaces.py
 
 # torch comes first and with its own dependencies, which differ by platform; the rest of the tree is pinned as a whole,
 # so it goes in without resolution. That also leaves out what the encoder's package declares but Inkling never uses.

@@ -47,7 +47,7 @@ ENDLESS = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% 
 def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """`masked`, `turns`, `endless` and `bare`, which has no tokenizer."""
     root = tmp_path_factory.mktemp("models")
-    found = {"masked": _masked_model(root)}
+    found = {"masked": masked_model(root)}
     for name, template in (("turns", TURNS), ("endless", ENDLESS), ("bare", "")):
         found[name] = shutil.copytree(resolve("starter:code").path, root / name)
         (found[name] / "chat_template.jinja").write_text(template)
@@ -55,7 +55,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return found
 
 
-def _masked_model(root: Path) -> Path:
+def masked_model(root: Path) -> Path:
+    """Train one in a few seconds into `root`; returns its folder."""
     from inkling.training.masked import train_from_recipe
     from inkling.training.tokenizer import train_from_scratch, wrap
 

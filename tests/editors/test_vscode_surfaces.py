@@ -1,0 +1,60 @@
+"""Pictures of the surfaces of rules and models in VS Code, on examples/rules-workspace, with the models that ship.
+
+This makes the pictures (`make pictures`): what the surfaces say is asserted by `tests/lsp/test_rules.py`,
+`tests/lsp/test_model_surfaces.py` and the tests inside the extension host. The masked model, which does not ship, is
+trained here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import struct
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .code_server import CLIENT, build, code_server, drive, need_code_server, server_settings
+from .conftest import REPOSITORY
+
+SAID = {
+    "rule-marks": "a fault of a program",
+    "rule-redact": "Redact all of secrets in this file",
+    "rule-actions": "Shorten this",
+    "rule-why": "moved the score by",
+    "rule-code-lens": "This comment admits a debt",
+    "rule-hover": "starter:injection",
+    "mask-completion": "cold",
+    "better-word": "warm",
+    "chat-lens": "tokens",
+    "chat-preview": "Where is my parcel?",
+    "compare-tokenizers": "starter:code",
+}
+"""What each picture shows, among other words."""
+
+
+@pytest.mark.timeout(600)
+def test_pictures_of_surfaces(home: Path) -> None:
+    if not (kept := os.environ.get("INKLING_PICTURES")):
+        pytest.skip("makes pictures: run `make pictures`, or set INKLING_PICTURES to the folder that gets them")
+    need_code_server()
+    from tests.lsp.test_model_surfaces import masked_model
+
+    build("package")
+    pictures = Path(kept).resolve()
+    workspace = shutil.copytree(REPOSITORY / "examples" / "rules-workspace", home / "rules-workspace")
+    (home / "model").mkdir()
+    masked = str(masked_model(home / "model"))
+    look = {"editor.wordWrap": "on", "workbench.activityBar.location": "hidden"}
+    settings = {**server_settings(home), **look, "inkling.settings": {"better_word": {"least": 0.05}}}
+    with code_server(home, workspace, settings, vsix=CLIENT / "inkling.vsix") as host:
+        lines = drive("surfaces.mjs", home, host, str(workspace), str(pictures), masked, timeout_s=480).splitlines()
+    seen: dict[str, Any] = {fields.pop("check"): fields for fields in map(json.loads, lines)}
+    assert seen.pop("page-errors")["errors"] == []
+    assert seen.keys() == SAID.keys()
+    for name, words in SAID.items():
+        assert words in seen[name]["text"], (name, seen[name]["text"])
+        width, height = struct.unpack(">II", (pictures / f"{name}.png").read_bytes()[16:24])
+        assert width >= 500 and height >= 200, name
