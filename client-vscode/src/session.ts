@@ -1,6 +1,7 @@
 /** A language client and the one process that it speaks to. It starts once; after its end comes another session. */
 
-import { CloseAction, ErrorAction, ErrorCodes, LanguageClient, LanguageClientOptions, ResponseError } from "vscode-languageclient/node";
+import { CloseAction, ErrorAction, ErrorCodes, LanguageClient, LanguageClientOptions, ResponseError, ShowMessageRequest } from "vscode-languageclient/node";
+import { choose } from "./choice";
 import { ServerFailed, ServerProcess } from "./process";
 import type { Launch } from "./server";
 
@@ -42,6 +43,7 @@ export class Session {
         },
       },
     });
+    this.client.onRequest(ShowMessageRequest.type, choose); // in place of the library's own
   }
 
   get isStarting(): boolean {

@@ -18,12 +18,12 @@ const text = async () => (await page.locator(".editor-instance .view-lines").all
 const said = (has) => until(has, async () => (await text()).includes(has) && text());
 
 /** Take what is above the pixel row `end`, once `show` has brought the surface onto the screen; it returns what that says. */
-async function picture(name, end, show) {
+async function picture(name, end, show, start = TITLE_BAR) {
   try {
     const seen = await show();
     await page.mouse.move(WIDTH - 20, 8); // out of the way of what it would point at
     await page.waitForTimeout(700); // what fades in has done so
-    await page.screenshot({ path: `${pictures}/${name}.png`, clip: { x: 0, y: TITLE_BAR, width: WIDTH, height: end - TITLE_BAR } });
+    await page.screenshot({ path: `${pictures}/${name}.png`, clip: { x: 0, y: start, width: WIDTH, height: end - start } });
     console.log(JSON.stringify({ check: name, text: seen }));
   } catch (error) {
     failed.push(`${name}: ${error}`);
@@ -111,6 +111,18 @@ await picture("chat-preview", 310, async () => {
   await command("Inkling: Preview Chat Template");
   return said("<|");
 });
+
+await picture("search-by-meaning", 300, async () => {
+  await only("app.py");
+  await command("Inkling: Search by Meaning…");
+  const asked = page.locator(".quick-input-widget").filter({ hasText: "by meaning" });
+  await asked.waitFor();
+  await asked.locator("input").first().fill("sum the lines of a file");
+  await page.keyboard.press("Enter");
+  const found = page.locator(".quick-input-list .monaco-list-row").filter({ hasText: "total" });
+  await found.first().waitFor();
+  return page.locator(".quick-input-list").innerText();
+}, 0);
 
 await picture("compare-tokenizers", 430, async () => {
   await only("words.md");

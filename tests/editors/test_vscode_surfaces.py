@@ -30,6 +30,7 @@ SAID = {
     "better-word": "warm",
     "chat-lens": "tokens",
     "chat-preview": "Where is my parcel?",
+    "search-by-meaning": "total",
     "compare-tokenizers": "starter:code",
 }
 """What each picture shows, among other words."""
