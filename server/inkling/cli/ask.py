@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from inkling.api import Snapshot
+from inkling.cli.model_name import model_name
 from inkling.cli.pipes import add_secret_files
 
 
@@ -20,7 +21,9 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("file", metavar="FILE", help="a text file; - is standard input")
     add_secret_files(parser)
     parser.add_argument(
-        "--model", help="a question-answering model (default: as [ask] model says, else closest sentences)"
+        "--model",
+        type=model_name,
+        help="a question-answering model (default: as [ask] model says, else closest sentences)",
     )
     parser.add_argument("-n", "--answers", type=int, help="how many places to print (default: as [ask] answers says)")
     parser.add_argument("--json", action="store_true", help='one {"line", "start", "end", "text", "score"} per line')

@@ -21,6 +21,7 @@ from typing import Any
 
 from inkling.cli import bench_capacity, bench_load
 from inkling.cli.holes import KINDS, Hole, edit_similarity, is_exact, is_right_so_far, punch, source_files
+from inkling.cli.model_name import model_name
 from inkling.cli.render import ghost_text
 from inkling.cli.session import ServerError, Session
 from inkling.cli.tour import LANGUAGES
@@ -45,7 +46,7 @@ def add_parser(subparsers: Any) -> None:
     what = parser.add_subparsers(dest="what", metavar="WHAT", required=True)
     complete = what.add_parser("complete", help="ghost text, by taking pieces out of real files")
     complete.add_argument("path", nargs="?", type=Path, default=Path(), help="a repository (default: here)")
-    complete.add_argument("--model", action="append", help="may be repeated (default: starter:code)")
+    complete.add_argument("--model", type=model_name, action="append", help="may be repeated (default: starter:code)")
     complete.add_argument(
         "--quantization", action="append", choices=QUANTIZATIONS, help="may be repeated (default: auto)"
     )

@@ -16,6 +16,7 @@ from typing import Any
 from inkling.cli.holes import source_files
 from inkling.cli.load_developer import Developer, Tally, Work
 from inkling.cli.load_target import AtUrl, SharedEngine, Target, checked_url, token_from
+from inkling.cli.model_name import model_name
 from inkling.cli.tour import LANGUAGES, samples
 from inkling.cli.typist import Habits, strokes
 from inkling.engine.protocol import EngineStatus, GenerateRequest, Priority
@@ -36,7 +37,7 @@ def add_parser(what: Any) -> None:
     load.add_argument("--developers", type=int, default=4, help="how many type at once (default: %(default)s)")
     load.add_argument("--seconds", type=float, default=60.0, help="for how long (default: %(default)s)")
     load.add_argument("--requests", type=int, default=20_000, help="the most that are sent (default: %(default)s)")
-    load.add_argument("--model", default="starter:code", help="for completion (default: %(default)s)")
+    load.add_argument("--model", type=model_name, default="starter:code", help="for completion (default: %(default)s)")
     load.add_argument("--classifier", default="starter:debt", help="for diagnostics (default: %(default)s)")
     load.add_argument("--max-tokens", type=int, default=24, help="of one suggestion (default: %(default)s)")
     load.add_argument("--fill-in-middle", action="store_true", help="the model sees the text below, too")

@@ -7,6 +7,7 @@ import asyncio
 import json
 from typing import Any
 
+from inkling.cli.model_name import model_name
 from inkling.cli.pipes import add_file, engine, read
 from inkling.errors import InklingError
 
@@ -17,7 +18,9 @@ def add_parser(subparsers: Any) -> None:
     """Describe the arguments."""
     parser: argparse.ArgumentParser = subparsers.add_parser("classify", help="label each line of standard input")
     add_file(parser)
-    parser.add_argument("--model", default="", help="a text-classification model (default: starter:tone)")
+    parser.add_argument(
+        "--model", type=model_name, default="", help="a text-classification model (default: starter:tone)"
+    )
     parser.add_argument("--labels", default="", metavar="A,B,…", help="labels to choose from, by a zero-shot model")
     parser.add_argument("--whole", action="store_true", help="label the text as one")
     parser.add_argument("--json", action="store_true", help='one {"text", "labels": {label: score}} per line')

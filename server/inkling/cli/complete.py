@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
+from inkling.cli.model_name import model_name
 from inkling.cli.pipes import add_file, engine, read
 
 if TYPE_CHECKING:
@@ -27,7 +28,9 @@ def add_parser(subparsers: Any) -> None:
         description="Goes on to the end of the block, or up to where the model repeats itself, as in an editor.",
     )
     add_file(parser)
-    parser.add_argument("--model", default="starter:code", help="a causal model (default: %(default)s)")
+    parser.add_argument(
+        "--model", type=model_name, default="starter:code", help="a causal model (default: %(default)s)"
+    )
     parser.add_argument("--language", default="", metavar="ID", help="its language (default: as the file's name)")
     parser.add_argument(
         "--max-tokens", type=int, default=128, metavar="N", help="tokens at most (default: %(default)s)"

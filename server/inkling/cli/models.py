@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from inkling.cli.model_name import model_name
 from inkling.cli.models_common import USED_BY, print_table, size
 from inkling.engine.models import catalog
 from inkling.engine.models.catalog import Entry, ModelSource
@@ -35,12 +36,12 @@ def add_parser(subparsers: Any) -> None:
 
     listing = action("list", "the models on this machine: starters and the hub's cache")
     listing.add_argument("--task", choices=[str(task) for task in Task], help="only those that can do this")
-    action("show", "all that the files of a model say").add_argument("model", metavar="ID")
+    action("show", "all that the files of a model say").add_argument("model", metavar="ID", type=model_name)
     checking = action("verify", "read the weights and compare them with the published hashes")
-    checking.add_argument("models", nargs="*", metavar="ID", help="default: the starters")
+    checking.add_argument("models", nargs="*", metavar="ID", type=model_name, help="default: the starters")
     using = action("use", "let the bundled features use a model, by your own settings")
     using.add_argument("task", metavar="TASK", help="a task, or a setting's key such as classify.model")
-    using.add_argument("model", metavar="ID")
+    using.add_argument("model", metavar="ID", type=model_name)
     using.add_argument("--workspace", action="store_true", help="write to ./inkling.toml instead of your own settings")
     action("seal", "for maintainers: write the starters' hashes into their catalog")
     models_hub.add_actions(action)

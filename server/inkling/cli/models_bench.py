@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from inkling.cli.models_common import whole_path
+from inkling.cli.model_name import model_name
 from inkling.engine.backend import LoadedModel, Stop
 from inkling.engine.protocol import GenerateRequest, Task
 from inkling.errors import InklingError
@@ -32,7 +32,7 @@ def add_actions(action: Callable[[str, str], argparse.ArgumentParser]) -> None:
     timing = action("bench", "how fast a model is on this machine")
     comparing = action("quantize", "a text generator in each precision: size, speed, and what it costs in quality")
     for parser in (timing, comparing):
-        parser.add_argument("model", metavar="ID", type=whole_path, help="a model's id, or its folder")
+        parser.add_argument("model", metavar="ID", type=model_name, help="a model's id, or its folder")
         parser.add_argument("--device", default="auto", help="cpu, cuda, mps (default: the best there is)")
         parser.add_argument("--threads", type=int, default=0, help="CPU threads (default: as the engine)")
     comparing.add_argument("--text", nargs="+", default=[], metavar="FILE", help="text that the model has not seen")

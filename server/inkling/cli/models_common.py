@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from inkling.engine.protocol import Task
 
@@ -13,13 +12,6 @@ USED_BY = {
     Task.SUMMARIZATION: "summarize.model",
 }
 """The bundled plugins' settings that name a model, by task."""
-
-
-def whole_path(model_id: str) -> str:
-    """A model's id as given at a terminal: a folder is taken from where the user stands."""
-    from inkling.engine.models.catalog import is_path
-
-    return str(Path(model_id).expanduser().absolute()) if is_path(model_id) else model_id
 
 
 def size(count: int) -> str:

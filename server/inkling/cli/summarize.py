@@ -7,6 +7,7 @@ import asyncio
 import sys
 from typing import Any
 
+from inkling.cli.model_name import model_name
 from inkling.cli.pipes import add_file, engine, read
 from inkling.errors import InklingError
 
@@ -15,7 +16,9 @@ def add_parser(subparsers: Any) -> None:
     """Describe the arguments."""
     parser: argparse.ArgumentParser = subparsers.add_parser("summarize", help="summarize standard input")
     add_file(parser)
-    parser.add_argument("--model", default="starter:summary", help="a summarization model (default: %(default)s)")
+    parser.add_argument(
+        "--model", type=model_name, default="starter:summary", help="a summarization model (default: %(default)s)"
+    )
     parser.add_argument("-n", "--sentences", type=int, default=3, help="sentences at most (default: %(default)s)")
 
 

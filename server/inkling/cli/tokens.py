@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from inkling.cli.model_name import model_name
 from inkling.cli.pipes import add_secret_files, refuse_secrets
 from inkling.errors import InklingError
 
@@ -17,7 +18,9 @@ def add_parser(subparsers: Any) -> None:
     parser: argparse.ArgumentParser = subparsers.add_parser("tokens", help="count the tokens of files")
     parser.add_argument("files", nargs="+", metavar="FILE", help="text files; - is standard input")
     add_secret_files(parser)
-    parser.add_argument("--model", default="starter:code", help="whose tokenizer (default: %(default)s)")
+    parser.add_argument(
+        "--model", type=model_name, default="starter:code", help="whose tokenizer (default: %(default)s)"
+    )
     parser.add_argument("--json", action="store_true", help='one {"file", "tokens", "model"} per line')
 
 
