@@ -78,6 +78,9 @@ function current(storage: string): string | undefined {
 /** Remove the environments that no window uses. Call it when this window's server runs from the present one. */
 export async function removeUnused(storage: string): Promise<void> {
   const servers = path.join(storage, "servers");
+  if (installing) {
+    return; // one that is being made is this window's, but not yet the present one
+  }
   for (const name of fs.existsSync(servers) ? fs.readdirSync(servers) : []) {
     const folder = path.join(servers, name);
     if (folder !== current(storage) && !isClaimedElsewhere(folder)) {

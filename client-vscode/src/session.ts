@@ -98,9 +98,9 @@ export class Session {
 
   private closed(): void {
     this.isClosed = true;
+    void this.process.end(EXIT_MS); // one that has closed its output and lives on would be waited for
     if (this.phase === "running") {
       this.phase = "over";
-      void this.process.end(EXIT_MS);
       void this.process.ended.then(this.onEnd);
     }
   }

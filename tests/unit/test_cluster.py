@@ -446,18 +446,28 @@ class Served:
         self.ended = True
 
 
+class Told(threading.Event):
+    """A signal that comes after so many looks."""
+
+    def __init__(self, after: int) -> None:
+        super().__init__()
+        self.left = after
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.left -= 1
+        return self.left < 0
+
+
 def test_up_waits_for_its_replicas_until_they_fail_or_a_signal_comes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(up, "_POLL_S", 0.01)
     with pytest.raises(InklingError, match=r"No model lm\."):
-        up._until_running(Served(inkling="DEPLOY_FAILED"), threading.Event(), ClusterSettings(port=9))
-    told = threading.Event()
-    waiting = threading.Thread(
-        target=up._until_running, args=(Served(inkling="DEPLOYING"), told, ClusterSettings(port=9))
-    )
-    waiting.start()
-    told.set()
-    waiting.join(60)
-    assert not waiting.is_alive()
+        up._until_running(Served(inkling="DEPLOY_FAILED"), threading.Event(), ClusterSettings(port=9), patient=True)
+    monkeypatch.setattr(up, "_PROXY_S", 0.0)
+    elsewhere = up._until_running(Served(inkling="RUNNING"), threading.Event(), ClusterSettings(port=9), patient=False)
+    assert elsewhere, "this node has no proxy"
+    for state in ("DEPLOYING", "RUNNING"):  # and no answer over HTTP
+        told, looks = Told(after=5), Served(inkling=state)
+        assert not up._until_running(looks, told, ClusterSettings(port=9), patient=True)
 
 
 def test_what_others_serve_is_left_alone() -> None:

@@ -8,6 +8,7 @@ from contextvars import ContextVar
 import pytest
 
 from inkling.eager import begin, together
+from inkling.lsp.protocol import Call, Protocol
 
 place: ContextVar[str] = ContextVar("place", default="outside")
 
@@ -100,3 +101,36 @@ async def test_results_come_in_order() -> None:
         return number
 
     assert await together(work(number) for number in range(4)) == [0, 1, 2, 3]
+
+
+async def test_a_request_begins_after_a_notification_of_the_same_chunk() -> None:
+    """Whose work has waited for its turn; alone, the request begins at once."""
+    protocol = Protocol.__new__(Protocol)
+    protocol.caught_up, protocol._waiting, protocol._background = (lambda: True), 0, set()
+    protocol._done = lambda call, task: None  # type: ignore[method-assign]
+    protocol.deadline = lambda method: 60.0
+    begun: list[str] = []
+
+    async def work(name: str) -> None:
+        begun.append(name)
+        await asyncio.sleep(60)
+
+    def start(name: str) -> Call:
+        call = Call(name, name)
+        protocol._start(call, work(name))
+        return call
+
+    alone = start("alone")
+    assert begun == ["alone"]
+    told = protocol.in_background(work("told"), "told")
+    asked = start("asked")
+    await asyncio.sleep(0)
+    assert begun == ["alone", "told", "asked"]
+    after = start("after")
+    assert begun[-1] == "after"
+    for task in (told, *(call.task for call in (alone, asked, after))):
+        assert task is not None
+        task.cancel()
+    for call in (alone, asked, after):
+        assert call.timer is not None
+        call.timer.cancel()

@@ -102,11 +102,10 @@ class Linter:
                 return result
             unread = list(sheet.unread())
             missing = self._missing(snapshot, unread)
-            if missing and ask:
+            if ask and (missing or self._strange_labels(rule, weights) != []):
                 keys = [*missing, labels_key(rule, weights)]
                 self._store.take_over(await asyncio.to_thread(self._store.look_up, keys))
                 missing = {key: text for key, text in missing.items() if self._store.get(key) is None}
-            if missing and ask:
                 await self._ask_labels(rule, weights)
             self._check_labels(rule, weights)
             if missing and ask:
@@ -186,22 +185,32 @@ class Linter:
         return ranking.choose(sheet, most)
 
     async def _ask_labels(self, rule: Rule, weights: str) -> None:
-        """Learn which labels a rule's model has, once for these weights, and only where the rule names some."""
-        key = labels_key(rule, weights)
-        if rule.task != "zero-shot-classification" and rule.named_labels and self._store.get(key) is None:
+        """Learn which labels a rule's model has, where the rule names one that it is not known to have.
+
+        That is once for these weights; a wrong label asks again, since a remote's model may have changed by its name.
+        """
+        if self._strange_labels(rule, weights) != []:
             state = await self._engine().load(rule.model_id, rule.task)
-            self._store.put(key, tuple(Label(label, 0.0) for label in dict.fromkeys(map(_bare, state.labels))))
+            labels = tuple(Label(label, 0.0) for label in dict.fromkeys(map(_bare, state.labels)))
+            self._store.put(labels_key(rule, weights), labels)
+
+    def _strange_labels(self, rule: Rule, weights: str) -> list[str] | None:
+        """The labels that a rule names and its model has not; None while the model's are not known."""
+        if rule.task == "zero-shot-classification" or not rule.named_labels:
+            return []
+        known = self._store.get(labels_key(rule, weights))
+        if known is None:
+            return None
+        names = {label.label for label in known}
+        return [label for label in rule.named_labels if label not in names] if names else []
 
     def _check_labels(self, rule: Rule, weights: str) -> None:
         """Raises InklingError when a rule names labels that its model is known not to have.
 
         They are kept beside what the model said: where all has been read before, no model need be loaded for them.
         """
-        if rule.task == "zero-shot-classification" or not rule.named_labels:
-            return
-        known = [label.label for label in self._store.get(labels_key(rule, weights)) or ()]
-        strange = [label for label in rule.named_labels if label not in known]
-        if known and strange:
+        if strange := self._strange_labels(rule, weights):
+            known = [label.label for label in self._store.get(labels_key(rule, weights)) or ()]
             names = ", ".join(f'"{label}"' for label in strange)
             raise InklingError(
                 "unknown-label",

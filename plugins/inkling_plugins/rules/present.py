@@ -69,10 +69,12 @@ class Drawn:
 
     def __init__(self) -> None:
         self._known: dict[int, _Made] = {}
+        self._language = ""
 
     def turn(self, snapshot: Snapshot) -> Callable[[Finding], Diagnostic]:
         """What makes the diagnostics of one version; those that it does not ask for are forgotten."""
-        old = self._known
+        old = self._known if snapshot.language == self._language else {}  # whose comments the fixes write
+        self._language = snapshot.language
         new = self._known = dict[int, _Made]()
         revision = snapshot.revision
 

@@ -29,7 +29,7 @@ from inkling.engine.protocol import (
 )
 from inkling.engine.remote.settings import LOCAL
 from inkling.engine.settings import EngineSettings, route
-from inkling.engine.wire import engine_status, model_state
+from inkling.engine.wire import FEW_VECTORS, engine_status, model_state
 from inkling.errors import InklingError
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ class EngineClient:
         )
         if not isinstance(items, list) or len(items) != len(inputs):
             raise InklingError("bad-output", "The engine's reply has not one result per input.")
-        if task is Task.FEATURE_EXTRACTION:  # a hundred vectors are a hundred thousand numbers
+        if task is Task.FEATURE_EXTRACTION and len(items) > FEW_VECTORS:
             return await asyncio.to_thread(lambda: [convert(item) for item in items])
         return [convert(item) for item in items]
 

@@ -45,6 +45,8 @@ HTTP_STATUS = {
 
 OFF_LOOP = 256 * 1024
 """JSON of more bytes is read beside the event loop, in a thread."""
+FEW_VECTORS = 8
+"""More of them are thousands of numbers each, and are read and written beside the event loop, too."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -81,7 +83,9 @@ def _in_steps(data: bytes) -> Any:
 
 
 async def dumps_vectors(items: Sequence[Any]) -> bytes:
-    """`dumps` of a list whose items are many numbers, one by one in a thread."""
+    """`dumps` of a list whose items are many numbers, one by one in a thread unless they are few."""
+    if len(items) <= FEW_VECTORS:
+        return dumps(items)
     return await asyncio.to_thread(lambda: b"[" + b",".join(map(dumps, items)) + b"]")
 
 

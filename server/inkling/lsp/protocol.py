@@ -114,6 +114,8 @@ class Protocol(LanguageServerProtocol):
         self.exit_code = 1
         self._calls: dict[MsgId, Call] = {}
         self._running: Counter[str] = Counter()
+        self._waiting = 0
+        """Works that have not taken their first step."""
         self._background: set[asyncio.Future[Any]] = set()
 
     # -- in
@@ -172,9 +174,10 @@ class Protocol(LanguageServerProtocol):
             request_line.reset(line)
 
     def _start(self, call: Call, work: Awaitable[Any]) -> None:
-        # behind a request with more messages on its heels may come the one that replaces or cancels it
-        task: asyncio.Future[Any]
-        task = begin(work) if inspect.iscoroutine(work) and self.caught_up() else asyncio.ensure_future(work)
+        # behind a request with more messages on its heels may come the one that replaces or cancels it; and what waits
+        # for its turn already came first
+        at_once = inspect.iscoroutine(work) and self.caught_up() and not self._waiting
+        task: asyncio.Future[Any] = begin(work) if at_once else self._in_turn(work)
         call.task = task
         if task.done():
             self._done(call, task)
@@ -271,9 +274,20 @@ class Protocol(LanguageServerProtocol):
             if not task.cancelled() and (error := task.exception()) is not None:
                 log.event("error", "bug", method=name, error=error)
 
-        task = asyncio.ensure_future(work)
+        task = self._in_turn(work)
         self._background.add(task)
         task.add_done_callback(done)
+        return task
+
+    def _in_turn(self, work: Awaitable[T]) -> asyncio.Future[T]:
+        """Begin something after all that waits for its turn already."""
+
+        def begun() -> None:
+            self._waiting -= 1
+
+        self._waiting += 1
+        task = asyncio.ensure_future(work)
+        asyncio.get_running_loop().call_soon(begun)
         return task
 
     def _cancel(self, raw: Any) -> None:

@@ -650,6 +650,18 @@ async def test_of_many_labels_each_above_its_threshold_shows_also_from_disk(star
         assert len(plugin.engine.calls_to("classify")) == asks  # type: ignore[attr-defined]
 
 
+async def test_a_label_that_a_model_lacks_is_told_where_all_has_been_read(started: Any, tmp_path: Path) -> None:
+    for labels, count in ({}, 0), ({"rude": "hint"}, 1):
+        rule = Rule(name="r", model="m", labels=labels, threshold=0.0)
+        plugin: Rules = await started(Rules, engine(known_labels=("hostile", "kind")), rule=(rule,))
+        plugin.editor.cache = tmp_path  # type: ignore[attr-defined]
+        await plugin.start()
+        reasons = [item for item in await found(plugin, snapshot("A stupid plan here.\n")) if isinstance(item, Nothing)]
+        await plugin.stop()
+        assert [reason.reason for reason in reasons] == ["unknown-label"] * count
+    assert asked(plugin) == []
+
+
 def test_long_readings_take_the_room_of_more_short_ones() -> None:
     store = Store(in_memory=10)
     for n in range(10):

@@ -24,6 +24,8 @@ _FAILURES = 8
 _POLL_S = 0.25
 _LEAVE_S = 30.0
 """How long after the draining time Ray may take to end what has finished."""
+_PROXY_S = 20.0
+"""How long after its replicas a proxy may take to come up on this node, if one comes at all."""
 _LOGS = "Ray's own logs are in its session's folder, under logs/serve."
 
 
@@ -87,17 +89,17 @@ def up(settings: ClusterSettings, *, address: str = "", detach: bool = False, sa
         target = serve.RunTarget(build(settings.arguments()), name=APPLICATION, route_prefix="/")
         try:
             serve.run_many([target], wait_for_ingress_deployment_creation=False, wait_for_applications_running=False)
-            _until_running(serve, stop, settings)
+            running = _until_running(serve, stop, settings, patient=not address)
         except BaseException as error:
             if not served_before:  # a pool that serves keeps what it can of its older settings
                 _take_down(serve, settings)
             if isinstance(error, RuntimeError | ray.exceptions.RayError):
                 raise InklingError("cluster-failed", why_not_started(str(error)), _LOGS) from None
             raise
-        if not stop.is_set():
+        if running:
             guarded = "with a token" if tokens else "without a token, for this machine alone"
             say(f"serving on http://{settings.host}:{settings.port} {guarded}")
-        if detach and address and (served_before or not stop.is_set()):
+        if detach and address and (served_before or running):
             return
         _watch(stop, settings)
         say("draining …")
@@ -107,17 +109,22 @@ def up(settings: ClusterSettings, *, address: str = "", detach: bool = False, sa
             ray.shutdown()
 
 
-def _until_running(serve: Any, stop: threading.Event, settings: ClusterSettings) -> None:
-    """Until every deployment has its replicas and HTTP answers, or a signal comes.
+def _until_running(serve: Any, stop: threading.Event, settings: ClusterSettings, *, patient: bool) -> bool:
+    """Until every deployment has its replicas and HTTP answers here; False when a signal came before.
 
-    Ray's own wait would not look at the signal. Raises `InklingError("cluster-failed")`.
+    Ray's own wait would not look at the signal. A node of a larger Ray that has no replica has no proxy either, so only
+    the `patient` wait for HTTP as long as it takes. Raises `InklingError("cluster-failed")`.
     """
+    until: float | None = None
     while not stop.wait(_POLL_S):
         found = serve.status().applications.get(APPLICATION)
         if found is None or found.status.value == "DEPLOY_FAILED":
             raise InklingError("cluster-failed", why_not_started(_told(serve)), _LOGS)
-        if found.status.value == "RUNNING" and _answers(settings):
-            return
+        if found.status.value == "RUNNING":
+            until = until or time.monotonic() + _PROXY_S
+            if _answers(settings) or (not patient and time.monotonic() > until):
+                return True
+    return False
 
 
 def _take_down(serve: Any, settings: ClusterSettings) -> None:
