@@ -64,7 +64,8 @@ async def _rows(quick: bool) -> list[Row]:
 @contextlib.asynccontextmanager
 async def _session(root: Path, command: Sequence[str], *, engine: bool = False) -> AsyncIterator[Session]:
     settings: dict[str, Any] = {"server": {"start_engine": engine}}
-    if engine:  # long streams, whatever the model thinks of them
+    if engine:  # long streams, whatever the model thinks of them, and nobody else's work in the engine
+        settings["server"]["enabled_plugins"] = ["complete"]
         settings["complete"] = {"min_confidence": 0.0, "multi_line": "always", "copy": False, "max_tokens": 512}
     async with Session.open(root, command=command, settings=settings if command is SERVER else {}) as session:
         yield session
