@@ -176,8 +176,8 @@ class Protocol(LanguageServerProtocol):
     def _start(self, call: Call, work: Awaitable[Any]) -> None:
         # behind a request with more messages on its heels may come the one that replaces or cancels it; and what waits
         # for its turn already came first
-        at_once = inspect.iscoroutine(work) and self.caught_up() and not self._waiting
-        task: asyncio.Future[Any] = begin(work) if at_once else self._in_turn(work)
+        is_first = self.caught_up() and not self._waiting
+        task: asyncio.Future[Any] = begin(work) if is_first and inspect.iscoroutine(work) else self._in_turn(work)
         call.task = task
         if task.done():
             self._done(call, task)
