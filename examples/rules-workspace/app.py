@@ -2,7 +2,7 @@
 
 
 def total(path):
-    # TODO: this is a quick hack and must be rewritten, it breaks on empty lines
+    # HACK: breaks on empty lines, to be rewritten properly one day
     with open(path) as file:
         return sum(int(line) for line in file)
 

@@ -37,7 +37,7 @@ STARTER = Path(inkling.__file__).parent / "starter"
 DATA = Path(__file__).parents[2] / "models" / "data"
 TEXT_TASKS = ("tone", "debt", "injection")
 TASKS = (*TEXT_TASKS, "secrets")
-FLOOR = {"tone": 0.95, "debt": 0.8, "injection": 0.88}
+FLOOR = {"tone": 0.9, "debt": 0.8, "injection": 0.88}
 """Macro-F1 on the written held-out texts that a new adapter must not fall below."""
 
 

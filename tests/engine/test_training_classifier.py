@@ -31,9 +31,9 @@ from inkling.training.classifier_metrics import (
     roc_auc,
     softmax,
 )
-from inkling.training.classifier_recipe import ClassifierRecipe
+from inkling.training.classifier_recipe import ClassifierRecipe, WeakComments
 from inkling.training.classifier_run import fit, swap_entities
-from inkling.training.data_comments import comment_blocks, is_prose, strip_marker
+from inkling.training.data_comments import comment_blocks, is_prose, strip_marker, weak_examples
 from inkling.training.data_labelled import DataError, Example, read_examples
 from inkling.training.errors import TrainingError
 from inkling.training.recipe import RecipeError, load_recipe
@@ -304,6 +304,16 @@ def test_no_topic_is_in_two_parts(topics: list[str], folds: int) -> None:
     assert sorted(i for part in parts for i in part) == list(range(len(topics)))
     assert all(parts)
     assert sum(len({topics[i] for i in part}) for part in parts) == len(set(topics))
+
+
+@pytest.mark.parametrize(("positive", "labels"), [("debt", {"debt", "none"}), ("", {"none"})])
+def test_comments_without_a_label_for_markers_are_ordinary_text(positive: str, labels: set[str]) -> None:
+    weak = WeakComments(packages=("pygls",), negative="none", positive=positive, most=7)
+    train, heldout = weak_examples(weak, 1)
+    assert {example.label for example in train} == labels
+    assert {example.topic for example in train} == {"pygls"}
+    assert positive or len(train) == 7
+    assert heldout == []
 
 
 def test_every_part_has_its_share_of_written_and_of_weak_examples() -> None:

@@ -57,11 +57,15 @@ class WeakComments:
 
     packages: tuple[str, ...]
     """Distributions to read; `stdlib` is Python's own library."""
-    heldout_packages: tuple[str, ...]
-    positive: str
     negative: str
+    """The label of comments without a marker."""
+    positive: str = ""
+    """The label of comments with one; without it they are left out."""
+    heldout_packages: tuple[str, ...] = ()
     ratio: float = 1.5
     """Negatives per positive."""
+    most: int = 100
+    """Negatives of each package, where there are no positives to go by."""
     weight: float = 0.5
 
 

@@ -1,4 +1,4 @@
-"""Weak labels for self-admitted technical debt: real comments, by the markers that they carried.
+"""Weak labels: real comments, by the markers that they carried, or as what a task meets every day.
 
 A comment with TODO, FIXME, HACK or XXX was called debt by the one who wrote it. The marker is taken out, so that
 a model must read the rest; comments without a marker stand on the other side, though some of them admit debt
@@ -46,7 +46,8 @@ def weak_examples(weak: WeakComments, seed: int) -> tuple[list[Example], list[Ex
 
 def _labelled(names: Sequence[str], weak: WeakComments, seed: int) -> list[Example]:
     packages = [standard_library()] if "stdlib" in names else []
-    packages += installed([name for name in names if name != "stdlib"])[0]
+    if others := [name for name in names if name != "stdlib"]:
+        packages += installed(others)[0]
     seen: set[str] = set()
     result: list[Example] = []
     for package in packages:
@@ -60,8 +61,10 @@ def _labelled(names: Sequence[str], weak: WeakComments, seed: int) -> list[Examp
             seen.add(_key(text))
             (debt if marked else other).append(text)
         chance = random.Random(f"{seed} {package.name}")  # noqa: S311 - a sample, not a secret
-        chosen = chance.sample(other, min(len(other), round(len(debt) * weak.ratio)))
-        result += [Example(t, label=weak.positive, topic=package.name, weight=weak.weight) for t in debt]
+        wanted = round(len(debt) * weak.ratio) if weak.positive else weak.most
+        chosen = chance.sample(other, min(len(other), wanted))
+        if weak.positive:
+            result += [Example(t, label=weak.positive, topic=package.name, weight=weak.weight) for t in debt]
         result += [Example(t, label=weak.negative, topic=package.name, weight=weak.weight) for t in chosen]
     return result
 
