@@ -167,7 +167,10 @@ def _quantile(values: list[float], share: float) -> float:
 
 
 async def _cancel_rows(root: Path, times: int) -> list[Row]:
-    """From `$/cancelRequest` during ghost text to an engine without work, by its own counters."""
+    """From `$/cancelRequest` during ghost text to an engine without work, by its own counters.
+
+    A cancelled stream lingers for the next key on purpose (`complete.py`, 0.25 s), and that is in the figure.
+    """
     async with _session(root, SERVER, engine=True) as session:
         to_idle: list[float] = []
         for number in range(6 + 2 * times):  # the first ones wait for the model; some places get no text
