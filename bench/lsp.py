@@ -11,7 +11,7 @@ import random
 import statistics
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -167,30 +167,38 @@ def _quantile(values: list[float], share: float) -> float:
 
 
 async def _cancel_rows(root: Path, times: int) -> list[Row]:
-    """From `$/cancelRequest` during ghost text to an engine without work, by its own counters.
+    """From `$/cancelRequest` to an engine without work, by its own counters, asked for again and again.
 
-    A cancelled stream lingers for the next key on purpose (`complete.py`, 0.25 s), and that is in the figure.
+    In the middle of text that is being written into the document, and of ghost text, whose stream a cancelled request
+    leaves to the next key on purpose, for 0.25 s (`complete.py`).
     """
+    result = []
     async with _session(root, SERVER, engine=True) as session:
-        to_idle: list[float] = []
-        for number in range(6 + 2 * times):  # the first ones wait for the model; some places get no text
-            try:
-                work = await _first_chunk(session, _open_unfinished(session, root, number))
-            except (ServerError, TimeoutError) as error:
-                print(f"lsp: no ghost text: {error}", file=sys.stderr)
-                continue
-            began = perf_counter()
-            work.cancel()
-            await asyncio.gather(work, return_exceptions=True)
-            while (await session.request("inkling/status", {}))["engine"]["active_requests"]:
-                pass
-            to_idle.append(perf_counter() - began)
-            if len(to_idle) > times:
-                break
-    if len(to_idle) < 2:
-        return []
-    del to_idle[0]  # it loaded things
-    return [row("lsp/cancel to idle engine", statistics.median(to_idle) * 1000, "ms", better="less")]
+        for what, start in (("writing", _writing), ("ghost text, kept 250 ms for the next key", _ghost_text)):
+            if to_idle := await _times_to_idle(session, root, start, times):
+                ms = statistics.median(to_idle) * 1000
+                result.append(row(f"lsp/cancel to idle engine, {what}", ms, "ms", better="less"))
+    return result
+
+
+async def _times_to_idle(session: Session, root: Path, start: _Start, times: int) -> list[float]:
+    """Seconds, of up to `times` attempts; the first one loads things and is left out."""
+    to_idle: list[float] = []
+    for number in range(6 + 2 * times):  # the first ones wait for the model; some places get no text
+        try:
+            work = await start(session, _open_unfinished(session, root, number))
+        except (ServerError, TimeoutError) as error:
+            print(f"lsp: no text: {error}", file=sys.stderr)
+            continue
+        began = perf_counter()
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+        while (await session.request("inkling/status", {}))["engine"]["active_requests"]:
+            pass
+        to_idle.append(perf_counter() - began)
+        if len(to_idle) > times:
+            break
+    return to_idle[1:]
 
 
 def _open_unfinished(session: Session, root: Path, number: int) -> str:
@@ -201,21 +209,45 @@ def _open_unfinished(session: Session, root: Path, number: int) -> str:
     return path.as_uri()
 
 
-async def _first_chunk(session: Session, uri: str) -> asyncio.Task[Any]:
+_Start = Callable[[Session, str], Awaitable[asyncio.Task[Any]]]
+_PLACE = {"line": 40 * 5 + 1, "character": 4}
+"""The end of an unfinished document."""
+
+
+async def _ghost_text(session: Session, uri: str) -> asyncio.Task[Any]:
     """Ask for ghost text and return once its first piece is here."""
-    began = asyncio.Event()
-    params = {
-        "textDocument": {"uri": uri},
-        "position": {"line": 40 * 5 + 1, "character": 4},
-        "context": {"triggerKind": 1},
-    }
-    work = asyncio.create_task(
-        session.request("textDocument/inlineCompletion", params, on_partial=lambda value: began.set())
+    params = {"textDocument": {"uri": uri}, "position": _PLACE, "context": {"triggerKind": 1}}
+    return await _begun(
+        lambda tell: session.request("textDocument/inlineCompletion", params, on_partial=lambda value: tell())
     )
+
+
+async def _writing(session: Session, uri: str) -> asyncio.Task[Any]:
+    """Have text written into the document and return once its first words are there."""
+
+    async def write(tell: Callable[[], None]) -> Any:
+        params = {"command": "inkling.continue_writing", "arguments": [{"uri": uri, "position": _PLACE}]}
+        work = asyncio.create_task(session.request("workspace/executeCommand", params))
+        before = len(session.applied_edits)
+        try:
+            while not work.done() and len(session.applied_edits) == before:
+                await asyncio.sleep(0.001)
+            tell()
+            return await work
+        finally:
+            work.cancel()
+
+    return await _begun(write)
+
+
+async def _begun(ask: Callable[[Callable[[], None]], Coroutine[Any, Any, Any]]) -> asyncio.Task[Any]:
+    """The task of a request, once it has told that its text is coming."""
+    began = asyncio.Event()
+    work = asyncio.create_task(ask(began.set))
     first = asyncio.create_task(began.wait())
     done, _ = await asyncio.wait({work, first}, timeout=120, return_when=asyncio.FIRST_COMPLETED)
-    if first not in done:
+    if first not in done or work.done():
         first.cancel()
         work.cancel()
-        raise TimeoutError("no text came")
+        raise TimeoutError("none came")
     return work

@@ -210,6 +210,30 @@ def test_an_untrusted_workspace_names_only_models_of_the_users_catalog(model: st
     assert loaded.build("server", ServerSettings)[0].models == ("team/*",)
 
 
+@pytest.mark.parametrize(
+    ("written", "taken"),
+    [
+        ("./mine", "{folder}/mine"),
+        ("../shared/mine", "{parent}/shared/mine"),
+        ("/elsewhere/mine", "/elsewhere/mine"),
+        ("~/mine", "~/mine"),
+        ("org/mine", "org/mine"),
+        ("mine", "mine"),
+        ("starter:tone", "starter:tone"),
+    ],
+)
+def test_a_models_relative_folder_begins_where_its_setting_stands(tmp_path: Path, written: str, taken: str) -> None:
+    folder = tmp_path / "a" / "workspace"
+    folder.mkdir(parents=True)
+    text = f"[[rule]]\nmodel = {json.dumps(written)}\n"
+    from_file = read_source(write(folder / "inkling.toml", text), "workspace", trusted=True)
+    from_editor = Source("client", {"rule": [{"model": written}]}, "editor settings", folder=folder)
+    expected = taken.format(folder=folder, parent=folder.parent)
+    for origin in (from_file, from_editor):
+        value, problems = load([origin]).build("rule", Table)
+        assert ([rule.model for rule in value.rule], problems) == ([expected], [])
+
+
 def write(path: Path, text: str | bytes) -> Path:
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     return path

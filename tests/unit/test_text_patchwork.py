@@ -149,6 +149,7 @@ async def test_a_syntax_error_costs_the_statements_around_it(monkeypatch: pytest
             assert block is not None
             assert block.text == f"def {name}(a):\n    return {name[1:]}"
         assert await find_block(snapshot, snapshot.position(offset)) is not None
+    assert len(sizes) == 2, "once for each letter"
     assert max(sizes) < 400
     mended = Snapshot(snapshot.uri, 2, "python", snapshot.rope.replace(offset - 2, offset, ""))
     assert await find_block(mended, mended.position(offset)) == block_at(whole, whole.position(offset))

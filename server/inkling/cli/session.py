@@ -193,11 +193,24 @@ class Session:
                 self.messages.append(message["params"]["message"])
             self.notifications(method, message.get("params"))
 
+    def _apply(self, params: Json) -> None:
+        """As an editor does: the text changes, and the server is told so, before the answer."""
+        self.applied_edits.append(params)
+        for change in params["edit"].get("documentChanges", ()):
+            uri = change.get("textDocument", {}).get("uri")
+            if uri in self._versions:  # from the last to the first, each is right as it stands
+                starts = [
+                    (edit["range"]["start"]["line"], edit["range"]["start"]["character"]) for edit in change["edits"]
+                ]
+                order = sorted(range(len(starts)), key=starts.__getitem__, reverse=True)
+                edits = [change["edits"][number] for number in order]
+                self.change_document(uri, [{"range": edit["range"], "text": edit["newText"]} for edit in edits])
+
     def _answer(self, method: str, params: Json) -> Json:
         if method == "workspace/configuration":
             return [self.settings if item.get("section") == "inkling" else None for item in params["items"]]
         if method == "workspace/applyEdit":
-            self.applied_edits.append(params)
+            self._apply(params)
             return {"applied": True}
         if method == "window/showDocument":
             return {"success": True}

@@ -72,7 +72,8 @@ class Configuration:
         return user, workspace
 
     def _merge(self) -> None:
-        client = [Source("client", self.client, "editor settings", trusted=True)] if self.client else []
+        root = self.roots[0] if self.roots else None
+        client = [Source("client", self.client, "editor settings", trusted=True, folder=root)] if self.client else []
         loaded = load([*self._user, *self._workspace, *client])
         if (loaded.given, self.trusted) != (self._loaded.given, self._loaded_trusted):
             self.generation += 1

@@ -5,7 +5,8 @@ A class says what is valid by its annotations (`bool`, `int`, `float`, `str`, `P
 
 * `doc`: a sentence for the settings table (or write it as a string below the field);
 * `min`, `max`: bounds of a number;
-* `scope`: `user`, `machine`, `model` or `hiding`, see `inkling.settings.trust`;
+* `scope`: `user`, `machine`, `model` or `hiding`, see `inkling.settings.trust`; a `model` that is a relative folder
+  (`./mine`) is taken from where its layer lies, and absolute from there on;
 * `merge`: `append` when a list of a higher layer is added to the lower ones' instead of replacing them; `name` when its
   items are dataclasses with a field `name`, and items of one name are one item, merged key by key through the layers;
 * `top_level`: a list of dataclasses that is also written as `[[<field>]]`, outside the plugin's table;
@@ -24,6 +25,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import os
+import re
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -49,12 +52,17 @@ class Checker:
     """Judges one layer's mapping against a dataclass; collects problems."""
 
     def __init__(
-        self, where: str, lines: Mapping[str, int] | None = None, gate: Gate = lambda scope, value: ""
+        self,
+        where: str,
+        lines: Mapping[str, int] | None = None,
+        gate: Gate = lambda scope, value: "",
+        folder: Path | None = None,
     ) -> None:
         self.problems: list[Problem] = []
         self._where = where
         self._lines = lines or {}
         self._gate = gate
+        self._folder = folder
 
     def report(self, reason: str, key: str, message: str) -> None:
         """Add one problem about `key`."""
@@ -81,10 +89,16 @@ class Checker:
             count = len(self.problems)
             fitting = self._fit(annotation, value, key, field.metadata)
             if fitting is not _BAD:
-                clean[name] = fitting
+                clean[name] = self._placed(fitting) if scope == "model" else fitting
             elif len(self.problems) == count:
                 self.report("wrong-type", key, misfit(key, annotation, value))
         return clean
+
+    def _placed(self, model: Any) -> Any:
+        """A model's relative folder made absolute: the engine, which is shared, stands in no workspace."""
+        if self._folder is None or not isinstance(model, str) or not re.match(r"\.{1,2}[/\\]", model):
+            return model
+        return os.path.normpath(self._folder / model)
 
     def _fit(self, annotation: Any, value: Any, key: str, metadata: Mapping[str, Any]) -> Any:
         """`value` without its invalid parts, or `_BAD`."""

@@ -55,7 +55,7 @@ def read_source(path: Path, kind: Kind, *, trusted: bool = False) -> Source:
         message = f"These settings could not be read: {reason}. None of this file's settings apply."
         problem = Problem("unreadable", "", where, message, int(line[1]) if line else None)
         return Source(kind, {}, where, trusted, problems=(problem,))
-    return Source(kind, data, where, trusted, lines)
+    return Source(kind, data, where, trusted, lines, folder=path.absolute().parent)
 
 
 def _tool_table(data: Mapping[str, Any], lines: Mapping[str, int]) -> tuple[Any, dict[str, int]]:

@@ -43,7 +43,7 @@ class Loaded:
         outside: type = cls
         for source in self.sources:
             table = _as_table(name, source.data.get(name))
-            checker = Checker(source.where, source.lines, self._gate(source))
+            checker = Checker(source.where, source.lines, self._gate(source), source.folder)
             if arrays := {field: source.data[field] for field in top_level(outside) if field in source.data}:
                 clean = _merge(cls, clean, checker.table(cls, arrays, ""))
             if table is None:
@@ -135,7 +135,7 @@ def load_for(root: Path | None, client: Mapping[str, Any] | None = None, *, trus
     if root is not None:
         sources += [read_source(path, "workspace", trusted=trusted) for path in workspace_files(root)]
     if client:
-        sources.append(Source("client", client, "editor settings", trusted=True))
+        sources.append(Source("client", client, "editor settings", trusted=True, folder=root))
     return load(sources)
 
 

@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 
 from inkling.text.difference import difference, rope_difference
 from inkling.text.languages import GRAMMARS
-from inkling.text.patchwork import Patchwork, SyntaxTree
+from inkling.text.patchwork import STRETCH, Patchwork, SyntaxTree
 from inkling.text.rope import Rope, without_surrogates
 from inkling.text.snapshot import Snapshot
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 PARSE_LIMIT = 512 * 1024
 """Code points above which a document gets no tree: parsing it would hold up the event loop."""
+AT_ONCE = 8 * 1024
+"""Code points that are parsed on the event loop, in half a millisecond."""
 _KEPT = 16
 _READ = 64 * 1024
 
@@ -78,7 +80,8 @@ def patch(snapshot: Snapshot, offset: int, budget: float = inf, *, rough: bool =
     """As `near`, but None where the document would have to be parsed as a whole.
 
     With `rough` on, a text that an edit has left with a syntax error need not be: what the edit did not touch is read
-    as it was before. That serves who looks at a place, and not who must know what a compiler would make of it.
+    as it was before. That serves who looks at a place, and not who must know what a compiler would make of it; and it
+    parses no more than `AT_ONCE`.
     """
     if (known := _trees.get(snapshot)) is not None:
         return known
@@ -89,6 +92,8 @@ def patch(snapshot: Snapshot, offset: int, budget: float = inf, *, rough: bool =
     for made in (old, _rough.get(key) if rough else None):
         if made is not None and made.rope is snapshot.rope:
             return made.at(offset)
+    if not (old.is_exact or rough):
+        return None
     language = _language(snapshot.language)
 
     def parse_part(part: str) -> SyntaxTree | None:
@@ -96,12 +101,11 @@ def patch(snapshot: Snapshot, offset: int, budget: float = inf, *, rough: bool =
         return None if tree is None else SyntaxTree(tree, Rope.of(part), snapshot.language)
 
     where = rope_difference(old.rope, snapshot.rope)
-    new = old.patched(snapshot.rope, where, parse_part)
-    if new is not None:
-        _keep(_patched, key, new)
-    elif rough and (new := old.patched(snapshot.rope, where, parse_part, rough=True)) is not None:
-        _keep(_rough, key, new)
-    return new.at(offset) if new is not None else None
+    new = old.patched(snapshot.rope, where, parse_part, AT_ONCE if rough else STRETCH)
+    if new is None:
+        return None
+    _keep(_patched if new.is_exact else _rough, key, new)
+    return new.at(offset) if new.is_exact or rough else None
 
 
 def captures(tree: SyntaxTree, names: frozenset[str]) -> dict[str, list[Node]]:

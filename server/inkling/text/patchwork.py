@@ -90,48 +90,47 @@ class _Piece:
 class Patchwork:
     """The trees of one version of a document."""
 
-    def __init__(self, rope: Rope, pieces: list[_Piece], comments: tuple[str, ...]) -> None:
+    def __init__(self, rope: Rope, pieces: list[_Piece], comments: tuple[str, ...], *, is_exact: bool) -> None:
         self.rope = rope
+        self.is_exact = is_exact
+        """Whether parsing the whole would say the same around every offset."""
         self._pieces = pieces
         self._comments = comments
 
     @classmethod
     def whole(cls, rope: Rope, tree: SyntaxTree, comments: tuple[str, ...]) -> Patchwork:
-        """One tree for all of the text; `comments` are the types of its comment nodes."""
-        _ = tree.top  # now, since whole trees are made off the event loop
-        return cls(rope, [_Piece(0, tree)], comments)
+        """One tree for all of the text; `comments` are the types of its comment nodes.
 
-    @property
-    def is_sound(self) -> bool:
-        """Whether it is free of errors: what the parser makes of an error may depend on text far from it."""
-        return not self._pieces[0].tree.tree.root_node.has_error
+        With an error in it nothing that is laid over it is exact: what the parser makes of an error may depend on text
+        far from it.
+        """
+        _ = tree.top  # now, since whole trees are made off the event loop
+        return cls(rope, [_Piece(0, tree)], comments, is_exact=not tree.tree.root_node.has_error)
 
     def at(self, offset: int) -> SyntaxTree:
         """The tree that is right around an offset."""
         return self._pieces[self._index(offset)].tree
 
     def patched(
-        self, rope: Rope, difference: Difference, parse: Callable[[str], SyntaxTree | None], *, rough: bool = False
+        self, rope: Rope, difference: Difference, parse: Callable[[str], SyntaxTree | None], stretch: int = STRETCH
     ) -> Patchwork | None:
         """The trees of `rope`, which differs there from the text so far; None: parse it whole.
 
-        With `rough` on, the stretch may have an error: the statements behind it stay as they were, though a parser that
-        reads on from there may see them in another light.
+        It `is_exact` unless the stretch has an error: then the statements behind it stay as they were, though a parser
+        that reads on from there may see them in another light. No more than `stretch` code points are parsed.
         """
-        if not self.is_sound and not rough:
-            return None
         first, old_last, new_last = difference
         by = new_last - old_last
         if first == old_last == new_last:
-            return Patchwork(rope, self._pieces, self._comments)
+            return Patchwork(rope, self._pieces, self._comments, is_exact=self.is_exact)
         before, after = self._before(first), self._after(old_last)
         if before is None or after is None:
             return None
         start, end = before[0], after[1]
-        if end + by - start > STRETCH or len(self._pieces) > PIECES:
+        if end + by - start > stretch or len(self._pieces) > PIECES:
             return None
         tree = parse(rope.slice(start, end + by))
-        if tree is None or not (rough or _bounded(tree, before, after)):
+        if tree is None:
             return None
         head = self._pieces[: bisect_right(self._pieces, start, key=_start)]
         tail = self._pieces[self._index(end) :]
@@ -144,6 +143,7 @@ class Patchwork:
                 *(_Piece(piece.start + by, piece.tree.shifted(by)) for piece in tail[1:]),
             ],
             self._comments,
+            is_exact=self.is_exact and _bounded(tree, before, after),
         )
 
     def _index(self, offset: int) -> int:
