@@ -231,7 +231,7 @@ async def _writing(session: Session, uri: str) -> asyncio.Task[Any]:
         before = len(session.applied_edits)
         try:
             while not work.done() and len(session.applied_edits) == before:
-                await asyncio.sleep(0.001)
+                await session.request("inkling/status", {})
             tell()
             return await work
         finally:
