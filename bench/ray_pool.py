@@ -23,6 +23,8 @@ import httpx2
 import psutil
 import tomlkit
 
+from inkling.engine.cluster.options import ENVIRONMENT
+
 HEAD, WORKER = "10.77.0.1", "10.77.0.2"
 TOKEN = "a-token-for-tests-on-loopback"
 PORT = 8123
@@ -62,8 +64,7 @@ class Pool:
             "INKLING_CLUSTER_TOKEN": TOKEN,
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": secrets.token_hex(32),
-            "RAY_USAGE_STATS_ENABLED": "0",
-            "RAY_SERVE_ENABLE_HA_PROXY": "1",
+            **ENVIRONMENT,
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             **environment,
         }

@@ -193,6 +193,29 @@ async def test_a_unary_call_is_repeated_once_and_waits_as_asked() -> None:
         await engine.transport.close()
 
 
+async def test_a_pool_that_lost_a_gateway_is_asked_again_and_what_it_says_is_told_in_our_words() -> None:
+    """Ray's HAProxy answers for a gateway that died with a plain 500; Inkling itself says why it fails."""
+    lost = reply(500, "Internal Server Error", "text/plain")
+    async with elsewhere() as there:
+        engine = InklingEngine(Transport("pool", there.settings()))
+        labels = "/models/m/pipeline/text-classification"
+        there.on(labels, lost, reply(200, [[{"label": "A", "score": 1.0}]]))
+        there.on("/v1/completions", lost, events(*words("ok")))
+        assert (await engine.classify(["a"], model="m"))[0][0].label == "A"
+        async with aclosing(engine.generate(REQUEST)) as chunks:
+            assert "".join([chunk.text async for chunk in chunks]) == "ok"
+        for answer, reason in ((lost, "remote-unreachable"), (reply(500, {"error": {"reason": "internal",
+                               "message": "A defect."}}), "internal")):  # fmt: skip
+            there.asked.clear()
+            there.on(labels, answer)
+            with pytest.raises(InklingError) as caught:
+                await engine.classify(["a"], model="m")
+            assert caught.value.reason == reason
+            assert len(there.to(labels)) == (2 if answer is lost else 1)
+            engine.transport.patience.answered()
+        await engine.transport.close()
+
+
 async def test_a_stream_is_repeated_before_its_first_piece_and_never_after_it() -> None:
     async with elsewhere() as there:
         there.on("/v1/models", models("m"))

@@ -292,6 +292,7 @@ async def test_when_all_are_lost_the_answer_says_so() -> None:
     async with gateway(Scripted(*[ReplicaGone()] * 4)) as http:
         reply = await http.post(CLASSIFY, json={"inputs": "t"})
     assert reply.json()["error"]["reason"] == "engine-crashed"
+    assert (reply.status_code, reply.headers["retry-after"]) == (503, "1")
 
 
 async def test_a_stream_is_tried_again_until_its_first_piece() -> None:

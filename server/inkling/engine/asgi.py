@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 MAX_BODY = 64 * 1024 * 1024
 """The largest request, in bytes."""
 
+_PASSING = frozenset({"engine-crashed", "engine-starting", "engine-stopping"})
+"""Reasons after which another engine or replica is there in a moment."""
+
 KEEP_ALIVE_S = 5.0
 """A quiet stream sends a comment this often, so that both ends notice a dead peer."""
 
@@ -65,6 +68,8 @@ def error_reply(error: InklingError) -> Json:
     headers = {"X-Error-Message": _header(error.message)}
     if isinstance(error, Busy):
         headers["Retry-After"] = str(error.retry_after_s)
+    elif error.reason in _PASSING:
+        headers["Retry-After"] = "1"
     return Json(error_body(error), error_status(error), headers)
 
 

@@ -36,6 +36,7 @@ HTTP_STATUS = {
     "too-large": 413,
     "internal": 500,
     "engine-busy": 503,
+    "engine-crashed": 503,
     "engine-starting": 503,
     "engine-stopping": 503,
     "out-of-memory": 503,

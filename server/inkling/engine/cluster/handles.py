@@ -16,12 +16,13 @@ class RayReplicas:
 
     def __init__(self, handles: Mapping[str, Any]) -> None:
         from ray import exceptions
-        from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
+        from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError, ReplicaUnavailableError
 
         self._handles = handles
-        self._gone = (exceptions.RayActorError, exceptions.NodeDiedError, exceptions.OwnerDiedError)
         self._full = BackPressureError
-        self._none = DeploymentUnavailableError
+        self._raised = exceptions.RayTaskError
+        # Lost actors, nodes, objects, connections: Ray has many words for what is one thing to a caller.
+        self._gone = (exceptions.RayError, DeploymentUnavailableError, ReplicaUnavailableError)
 
     async def call(self, deployment: str, method: str, *arguments: Any, key: str = "") -> Any:
         """One answer."""
@@ -33,7 +34,9 @@ class RayReplicas:
             raise
         except self._full as error:
             raise _full(deployment, error) from None
-        except (*self._gone, self._none):
+        except self._raised:
+            raise  # a defect of the replica's code, which every other replica has too
+        except self._gone:
             raise ReplicaGone from None
 
     async def stream(self, deployment: str, method: str, *arguments: Any, key: str = "") -> AsyncGenerator[Any, None]:
@@ -47,7 +50,9 @@ class RayReplicas:
             ended = True
         except self._full as error:
             raise _full(deployment, error) from None
-        except (*self._gone, self._none):
+        except self._raised:
+            raise
+        except self._gone:
             ended = True
             raise ReplicaGone from None
         finally:
@@ -59,7 +64,7 @@ class RayReplicas:
         try:
             response = self._handles[deployment].options(method_name=method).broadcast(method)
             return list(await response.results_async(timeout_s=_BROADCAST_S))
-        except (*self._gone, self._none, TimeoutError):
+        except (*self._gone, TimeoutError):
             return []
 
 

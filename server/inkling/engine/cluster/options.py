@@ -13,8 +13,13 @@ from inkling.engine.settings import EngineSettings
 APPLICATION = "inkling"
 _GATEWAY_TARGET = 200
 
-ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_SERVE_ENABLE_HA_PROXY": "1"}
-"""Set on every node before `ray start`: nothing is reported to anybody, and HTTP goes through HAProxy."""
+ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_SERVE_ENABLE_HA_PROXY": "1",
+    "RAY_SERVE_HAPROXY_RETRY_ON": "conn-failure empty-response",
+}
+"""Set on every node before `ray start`: nothing is reported to anybody, HTTP goes through HAProxy, and what a gateway
+had not begun to answer when it ended is asked of another one. Inference changes nothing, so that is safe."""
 
 
 def model_options(name: str, model: ModelSpec, settings: ClusterSettings) -> dict[str, Any]:

@@ -134,6 +134,16 @@ def bad_status(
     return InklingError("remote-refused", f"{address} refused the request (HTTP status {status}).{said}", "")
 
 
+def lost_gateway(address: Address) -> InklingError:
+    """What `is_lost_gateway` recognizes."""
+    return _unreachable(address, "lost the gateway that had this request")
+
+
+def is_lost_gateway(status: int, data: bytes) -> bool:
+    """A pool's HAProxy, whose Ray makes a plain 500 of its 502, 503 and 504: whatever answers for Inkling says why."""
+    return status == 500 and not isinstance(_json(data), Mapping)
+
+
 def html_page(address: Address) -> InklingError:
     """What login pages and misled proxies answer."""
     return InklingError(

@@ -86,6 +86,7 @@ class InklingEngine(EngineClient):
 
     def __init__(self, transport: Transport) -> None:
         super().__init__(None, RemoteLink(transport))
+        transport.ours = True
         self.transport = transport
 
     async def _run(

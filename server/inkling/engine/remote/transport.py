@@ -1,7 +1,8 @@
 """HTTP to one remote: certificates, proxy, time-outs, one retry, and bounds on what comes back.
 
-A call that answers once is repeated one time when the connection fails or the server says 502 or 503; a stream only as
-long as it has not begun. Redirects are not followed: text goes where the settings say and nowhere else.
+A call that answers once is repeated one time when the connection fails, the server says 502 or 503, or a pool of ours
+has lost the gateway; a stream only as long as it has not begun. Redirects are not followed: text goes where the
+settings say and nowhere else.
 """
 
 from __future__ import annotations
@@ -44,6 +45,8 @@ class Transport:
         self.name = name
         self.remote = remote
         self.patience = Patience()
+        self.ours = False
+        """Whether Inkling is at the other end, so that all its errors have words."""
         self._headers = dict(headers or {})
         self._token = Token("")
         self._http: Any = None
@@ -81,7 +84,7 @@ class Transport:
                     await asyncio.sleep(_PAUSE_S)
                     continue
                 raise self._failed(error) from None
-            if status in (502, 503) and attempt == 0 and await _waited(headers):
+            if attempt == 0 and self._may_ask_again(status, data) and await _waited(headers):
                 continue
             return await self._checked(status, headers, data, path, body)
         raise AssertionError("unreachable")
@@ -101,10 +104,10 @@ class Transport:
             try:
                 async with http.stream("POST", path, content=content, headers=_JSON) as response:
                     status, headers = response.status_code, response.headers
-                    if status in (502, 503) and attempt == 0 and await _waited(headers):
-                        continue
                     if status >= 300 or not _is_event_stream(headers):
                         data = await self._read(response)
+                        if attempt == 0 and self._may_ask_again(status, data) and await _waited(headers):
+                            continue
                         yield await self._checked(status, headers, data, path, body)
                         yield DONE
                         return
@@ -132,6 +135,9 @@ class Transport:
         data = json.dumps(payload).encode()
         return failures.bad_status(self.address, 500, {}, data, path="", sent=body, token=self._token)
 
+    def _may_ask_again(self, status: int, data: bytes) -> bool:
+        return status in (502, 503) or (self.ours and failures.is_lost_gateway(status, data))
+
     async def _read(self, response: Any) -> bytes:
         parts: list[bytes] = []
         size = 0
@@ -145,6 +151,10 @@ class Transport:
     async def _checked(self, status: int, headers: Mapping[str, str], data: bytes, path: str, sent: Any) -> Any:
         address = self.address
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+        if self.ours and failures.is_lost_gateway(status, data):
+            error = failures.lost_gateway(address)
+            self.patience.unreachable(error)
+            raise error
         if status not in (502, 504) and (status >= 300 or not kind.endswith("html")):
             self.patience.answered()
         if status >= 300:
