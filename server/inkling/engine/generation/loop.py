@@ -92,8 +92,7 @@ class Loop:
         self.counters.prefill_tokens += len(rest)
 
         look_up = LookUp() if self.draft and sampler.greedy else None
-        if look_up is not None:
-            look_up.extend(prompt)
+        unseen = list(prompt)  # by the look-up, which is filled once the first token is on its way
         drafted: list[int] = []
         match, produced = 0, 0
         while True:
@@ -120,7 +119,8 @@ class Loop:
                 return
             drafted, match = [], 0
             if look_up is not None:
-                look_up.extend(chosen)
+                look_up.extend(unseen + chosen)
+                unseen = []
                 if spelling is None or not spelling.rest:
                     room = min(limit - produced, self.decoder.context - len(sequence.ids)) - 1
                     drafted, match = self._propose(look_up, room)
