@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inkling.engine.generation.drafting import DraftLength, LookUp
-from inkling.engine.generation.prefix_cache import PrefixCache, Sequence, common_prefix
+from inkling.engine.generation.prefix_cache import PrefixCache, Sequence
 from inkling.engine.generation.sampling import ON_THIS_THREAD, Sampler, most_likely
 from inkling.engine.generation.stops import StopStrings
+from inkling.shared_prefix import common_prefix
 
 SHORT = st.text(alphabet="ab\n", max_size=12)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inkling.shared_prefix import common_prefix
 from inkling.text.rope import Rope
 from inkling.text.tree import Branch, Node
 
@@ -10,15 +11,9 @@ Difference = tuple[int, int, int]
 
 
 def difference(old: str, new: str) -> Difference:
-    """Found by bisection, since comparing slices is far cheaper than a loop over characters."""
-    low, high = 0, min(len(old), len(new))
-    while low < high:
-        middle = (low + high + 1) // 2
-        if old[low:middle] == new[low:middle]:
-            low = middle
-        else:
-            high = middle - 1
-    start, tail, high = low, 0, min(len(old), len(new)) - low
+    """Found by bisection."""
+    start = common_prefix(old, new)
+    tail, high = 0, min(len(old), len(new)) - start
     while tail < high:
         middle = (tail + high + 1) // 2
         if old[len(old) - middle : len(old) - tail] == new[len(new) - middle : len(new) - tail]:

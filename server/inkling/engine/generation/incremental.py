@@ -5,6 +5,8 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable
 
+from inkling.shared_prefix import common_prefix
+
 Encode = Callable[[str, bool], tuple[list[int], list[int]]]
 """(text, whether it continues another) to the tokens and the offsets at which they end."""
 
@@ -34,7 +36,7 @@ class IncrementalEncoder:
 
     def _resume(self, text: str) -> tuple[int, int]:
         """(offset to encode from, tokens before it that stay)."""
-        same = _common_length(self._text, text)
+        same = common_prefix(self._text, text)
         at = same
         while (at := text.rfind("\n", 1, max(at - 1, 1)) + 1) > 0:
             if at < same and not text[at].isspace() and not text[at - 2].isspace():
@@ -42,16 +44,3 @@ class IncrementalEncoder:
                 if kept < len(self._ends) and self._ends[kept] == at:
                     return at, kept + 1
         return 0, 0
-
-
-def _common_length(a: str, b: str) -> int:
-    low, high = 0, min(len(a), len(b))
-    if a[:high] == b[:high]:
-        return high
-    while low < high:
-        middle = (low + high + 1) // 2
-        if a[low:middle] == b[low:middle]:
-            low = middle
-        else:
-            high = middle - 1
-    return low

@@ -18,6 +18,7 @@ from inkling.engine.generation.decoder import Decoder, Interrupted, never
 from inkling.engine.generation.drafting import DraftLength, LookUp
 from inkling.engine.generation.healing import Spelling
 from inkling.engine.generation.sampling import Sampler, most_likely
+from inkling.shared_prefix import common_prefix
 
 PREFILL_CHUNK = 256
 """Most prompt tokens per forward pass. A stop interrupts the pass between two layers."""
@@ -99,7 +100,7 @@ class Loop:
             # logits[i] follows drafted[:i]; the draft is right as long as it names the greedy choices
             if drafted:
                 chosen, chances = most_likely(logits)
-                accepted = prefix_cache.common_prefix(chosen, drafted)
+                accepted = common_prefix(chosen, drafted)
                 del chosen[accepted + 1 :], chances[accepted + 1 :]
                 self._length.learn(match, len(drafted), accepted)
                 self.counters.accepted_tokens += accepted

@@ -12,6 +12,7 @@ from collections.abc import Sequence as Tokens
 from typing import Any
 
 from inkling.engine.generation.decoder import Decoder
+from inkling.shared_prefix import common_prefix
 
 FORK_GAIN = 64
 """Tokens that another document's sequence must share beyond our own to be worth copying."""
@@ -87,17 +88,3 @@ class PrefixCache:
         if not self._decoder.croppable and shared < len(sequence.ids):
             return 0
         return shared
-
-
-def common_prefix(a: Tokens[int], b: Tokens[int]) -> int:
-    """The number of leading tokens that `a` and `b` share."""
-    low, high = 0, min(len(a), len(b))
-    if a[:high] == b[:high]:
-        return high
-    while low < high:  # invariant: a[:low] == b[:low], and they differ somewhere in [low, high]
-        middle = (low + high + 1) // 2
-        if a[low:middle] == b[low:middle]:
-            low = middle
-        else:
-            high = middle - 1
-    return low
