@@ -12,7 +12,7 @@ interface Input {
   readonly optional?: boolean;
 }
 
-interface Entry {
+export interface Entry {
   readonly command: string;
   /** Whether the server carries it out, */
   readonly server?: boolean;
@@ -24,17 +24,14 @@ interface Entry {
 }
 
 const ENTRIES: readonly Entry[] = listed;
+/** Entries that are another command of the server, with some arguments given. */
+export const ALIASES = ENTRIES.filter(({ of }) => of);
 const SERVERS = ENTRIES.filter(({ server, of }) => server && !of).map(({ command }) => command);
 const INPUTS = new Map(ENTRIES.map(({ command, input }) => [`inkling.${command}`, input]));
 
-/** Entries that are a command of the server with some arguments given. */
-export function registerAliases(client: () => LanguageClient | undefined): vscode.Disposable[] {
-  return ENTRIES.filter(({ of }) => of).map((entry) =>
-    vscode.commands.registerCommand(`inkling.${entry.command}`, () => {
-      const now = client();
-      return now && vscode.commands.executeCommand(`inkling.${entry.of}`, { ...activeTarget(now), ...entry.arguments });
-    }),
-  );
+/** Run an entry that is a command of the server with some arguments given. */
+export function runAlias({ of, arguments: given }: Entry, client: LanguageClient): Thenable<unknown> {
+  return vscode.commands.executeCommand(`inkling.${of}`, { ...activeTarget(client), ...given });
 }
 
 /** Show the entries whose commands the server offers; without one, none. */

@@ -30,7 +30,7 @@ export async function openScreen(host, workspace, viewport = { width: 1180, heig
       return input.isVisible();
     });
     await input.fill(`>${text}`);
-    await rows.filter({ hasText: text }).first().waitFor();
+    await rows.and(page.locator(".focused")).filter({ hasText: text }).first().waitFor(); // what Enter will run
   }
 
   async function command(text) {
