@@ -253,6 +253,8 @@ def test_array_tables_fill_the_field_of_their_name_and_know_their_lines(tmp_path
         (b"[server\n", 1),
         (b'[server]\nlog_level = "info"\nlog_level = "debug"\n', 3),
         (b"a = 1\nb = \n", 2),
+        (b"a = [\n1,\n]\nb = [1,\n2\n\n", 4),
+        (b'a = """\nx = 1\n"""\n[c]\nb = """x\ny = 2\nz = 3\n', 5),
         (b"\xff\xfe", None),
         (b"#" * 2_000_000, None),
         (b"a = " + b"[" * 100_000, None),
@@ -497,6 +499,17 @@ def test_a_bad_named_table_is_left_out_by_itself(tmp_path: Path, lines: str, lin
     value, (problem,) = load([source], is_installed=lambda name: False).build("lists", Lists)
     assert [item.name for item in value.item] == ["good"]
     assert (problem.line, says in problem.message) == (line, True), problem
+
+
+def test_all_that_is_wrong_with_a_named_table_is_told_at_once(tmp_path: Path) -> None:
+    text = '[[item]]\nname = "bad"\nlevel = "warn"\nwords = { x = "no", y = 3 }\n'
+    below = Source("user", {"item": [{"name": "bad", "words": {"x": "no"}}]}, "below", trusted=True)
+    source = read_source(write(tmp_path / "inkling.toml", text), "workspace")
+    for sources in ([source], [below, source]):
+        value, problems = load(sources).build("lists", Lists)
+        own = [(problem.key, problem.line) for problem in problems if problem.where != "below"]
+        assert own == [("item[0].level", 3), ("item[0].words.y", 4), ("item[0].words.x", 4)]
+        assert value.item == ()
 
 
 def test_named_tables_need_names_of_their_own(tmp_path: Path) -> None:

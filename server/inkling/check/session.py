@@ -55,6 +55,7 @@ class Session:
         self._tokens = LazyTokens()
         self._clean = Clean(root)
         self._keys: dict[str, asyncio.Task[str]] = {}
+        self._turns: dict[str, asyncio.Lock] = {}
         self._lease: asyncio.Task[None] | None = None
         self._editors: dict[str, NoEditor] = {}
         self.broken: list[tuple[str, str]] = []
@@ -73,9 +74,11 @@ class Session:
                     self.plugins.append(entry)
 
     async def check(self, snapshot: Snapshot) -> Checked:
-        """Everything the plugins find in one file."""
+        """Everything the plugins find in one file. Two texts of one name have their turns: plugins read the newest."""
         checked = Checked(snapshot, self.relative(snapshot.uri))
-        for outcome in await asyncio.gather(*(self._ask(entry, snapshot) for entry in self.plugins)):
+        async with self._turns.setdefault(snapshot.uri, asyncio.Lock()):
+            outcomes = await asyncio.gather(*(self._ask(entry, snapshot) for entry in self.plugins))
+        for outcome in outcomes:
             checked.findings += [Finding(checked.path, outcome.plugin, item, snapshot) for item in outcome.items]
             checked.failures += [(outcome.plugin, reason) for reason in outcome.reasons if reason.reason not in FINE]
         checked.findings.sort(key=lambda finding: (finding.place, finding.code))

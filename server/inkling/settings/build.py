@@ -59,6 +59,8 @@ class Checker:
         folder: Path | None = None,
     ) -> None:
         self.problems: list[Problem] = []
+        self.spoilt: dict[str, list[dict[str, Any]]] = {}
+        """By field, the valid part of named items that were left out: what else is wrong with them is told at once."""
         self._where = where
         self._lines = lines or {}
         self._gate = gate
@@ -66,7 +68,7 @@ class Checker:
 
     def report(self, reason: str, key: str, message: str) -> None:
         """Add one problem about `key`."""
-        self.problems.append(Problem(reason, key, self._where, message, self._lines.get(key)))
+        self.problems.append(Problem(reason, key, self._where, message, nearest_line(self._lines, key)))
 
     def table(self, cls: type, mapping: Mapping[str, Any], prefix: str) -> dict[str, Any]:
         """The valid part of `mapping`, still in TOML's types, nested tables included."""
@@ -160,6 +162,8 @@ class Checker:
             if fitting is not _BAD and len(self.problems) == count:
                 names.add(fitting["name"])
                 result.append(fitting)
+            elif isinstance(fitting, dict) and name and fitting.get("name") == name and name not in names:
+                self.spoilt.setdefault(key.rpartition(".")[2], []).append(fitting)
         return result
 
     def _fit_item(self, annotation: Any, value: Any, key: str, metadata: Mapping[str, Any]) -> Any:
@@ -171,6 +175,13 @@ class Checker:
 
 
 _BAD = object()
+
+
+def nearest_line(lines: Mapping[str, int], key: str) -> int | None:
+    """The line of a dotted key, or of what holds it: an inline table's keys have no line of their own."""
+    while key and key not in lines:
+        key = key[: max(0, key.rfind("."), key.rfind("["))]
+    return lines.get(key)
 
 
 def misfit(key: str, annotation: Any, value: Any) -> str:

@@ -6,6 +6,7 @@ import os
 import re
 import tempfile
 import tomllib
+from bisect import bisect_left
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -38,7 +39,7 @@ def workspace_files(root: Path) -> list[Path]:
 
 def read_source(path: Path, kind: Kind, *, trusted: bool = False) -> Source:
     """Read one TOML file. Never raises: what cannot be read has empty data and one problem with its line."""
-    where = str(path)
+    where, text = str(path), ""
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise OSError(f"it is larger than {MAX_FILE_BYTES // 1_000_000} MB")
@@ -50,12 +51,29 @@ def read_source(path: Path, kind: Kind, *, trusted: bool = False) -> Source:
         if not isinstance(data, Mapping):
             raise ValueError("tool.inkling is not a table")
     except (OSError, ValueError, RecursionError) as error:
-        line = re.search(r"at line (\d+)", str(error))
         reason = getattr(error, "strerror", None) or str(error) or "it is nested too deeply"
         message = f"These settings could not be read: {reason}. None of this file's settings apply."
-        problem = Problem("unreadable", "", where, message, int(line[1]) if line else None)
+        problem = Problem("unreadable", "", where, message, _line_of(error, text))
         return Source(kind, {}, where, trusted, problems=(problem,))
     return Source(kind, data, where, trusted, lines, folder=path.absolute().parent)
+
+
+def _line_of(error: Exception, text: str) -> int | None:
+    """The line of a mistake. What has no end is only missed at the end of the text: there, where it seems to begin."""
+    if told := re.search(r"at line (\d+)", str(error)):
+        return int(told[1])
+    if not isinstance(error, tomllib.TOMLDecodeError):
+        return None
+    rows, starts = text.split("\n"), sorted(set(line_numbers(text).values()))
+
+    def broken_before(line: int) -> bool:
+        try:
+            tomllib.loads("\n".join(rows[: line - 1]))
+        except ValueError:
+            return True
+        return False
+
+    return starts[max(0, bisect_left(starts, True, key=broken_before) - 1)] if starts else len(rows)
 
 
 def _tool_table(data: Mapping[str, Any], lines: Mapping[str, int]) -> tuple[Any, dict[str, int]]:

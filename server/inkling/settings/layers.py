@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from inkling.settings.build import Checker, Gate, construct, fields_of, top_level
-from inkling.settings.named import finish_named, merge_named
+from inkling.settings.named import besides, finish_named, merge_named
 from inkling.settings.problem import Problem, did_you_mean
 from inkling.settings.source import Kind, Source
 from inkling.settings.trust import MACHINE_TABLES, SHARED_TABLES, trusted_gate, workspace_gate
@@ -47,7 +47,7 @@ class Loaded:
             if arrays := {field: source.data[field] for field in top_level(outside) if field in source.data}:
                 clean = _merge(cls, clean, checker.table(cls, arrays, ""))
             if table is None:
-                problems += checker.problems
+                problems += [*checker.problems, *besides(source, outside, clean, checker)]
                 continue
             if name in MACHINE_TABLES and source.kind == "workspace" and not source.trusted:
                 checker.report(
@@ -63,9 +63,9 @@ class Loaded:
                 clean = _merge(cls, clean, checker.table(cls, table, prefix))
             else:
                 checker.report("wrong-type", name, f'"{name}" must be a table.')
-            problems += checker.problems
+            problems += [*checker.problems, *besides(source, outside, clean, checker)]
         finished, complaints = finish_named(self.sources, outside, clean)
-        return construct(cls, finished), problems + complaints
+        return construct(cls, finished), list(dict.fromkeys(problems + complaints))
 
     @property
     def given(self) -> list[Mapping[str, Any]]:

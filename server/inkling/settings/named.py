@@ -7,7 +7,7 @@ import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from inkling.settings.build import construct, fields_of
+from inkling.settings.build import Checker, construct, fields_of, nearest_line
 from inkling.settings.problem import Problem
 from inkling.settings.source import Source
 
@@ -45,6 +45,24 @@ def finish_named(
     return result, problems
 
 
+def besides(source: Source, cls: type, clean: Mapping[str, Any], checker: Checker) -> Iterator[Problem]:
+    """What else is wrong with the items that a layer's `checker` left out, on top of the `clean` layers below.
+
+    A complaint about a key that is wrong by its type already, or that another layer wrote, is not made.
+    """
+    told = {problem.key for problem in checker.problems}
+    for name, items in checker.spoilt.items():
+        _, annotation = fields_of(cls)[name]
+        below = {item["name"]: item for item in clean.get(name, ())}
+        for item in items:
+            under = below.get(item["name"], {})
+            places = list(_places([source], name, item["name"]))
+            for key, words in _complaints(construct(typing.get_args(annotation)[0], {**under, **item})):
+                problem = _problem(places, key, words)
+                if problem.key not in told and (not under or _top(key) in item):
+                    yield problem
+
+
 def _complaints(item: Any) -> list[tuple[str, str]]:
     complaints = getattr(item, "complaints", None)
     return list(complaints()) if complaints is not None else []
@@ -68,9 +86,10 @@ def _problem(places: Sequence[tuple[Source, str, Mapping[str, Any]]], key: str, 
     """The complaint at the line of its key, or else of its item."""
     if not places:
         return Problem("bad-value", key, "", words)
-    top = key.partition(".")[0].partition("[")[0]
-    source, item, _ = next((place for place in places if top in place[2]), places[0])
+    source, item, _ = next((place for place in places if _top(key) in place[2]), places[0])
     dotted = f"{item}.{key}" if key else item
-    parents = [dotted, f"{item}.{top}", item]
-    line = next((source.lines[parent] for parent in parents if parent in source.lines), None)
-    return Problem("bad-value", dotted, source.where, f'"{dotted}" {words}', line)
+    return Problem("bad-value", dotted, source.where, f'"{dotted}" {words}', nearest_line(source.lines, dotted))
+
+
+def _top(key: str) -> str:
+    return key.partition(".")[0].partition("[")[0]
