@@ -1,4 +1,7 @@
-"""What decides the order of what is found: the meaning, unless the question names a thing."""
+"""What decides the order of what is found: the meaning, a share of the words, and whether the question names a thing.
+
+The shares were chosen on questions to the standard library other than those that judge them (models/data/search.md).
+"""
 
 from __future__ import annotations
 
@@ -9,20 +12,26 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+_WORDS = 0.1
+"""What the best lexical match counts beside cosines."""
 _UNREAD = 0.05
-"""What the best lexical match counts among chunks that have no vector (yet): less than what means the same."""
+"""The same among chunks that have no vector (yet): less than what means the same."""
+_METHOD = 0.09
+"""What a method stands back: what one looks for is more often a function or a class, and methods are many."""
 _NAMED = 2.0
 """More than cosines can differ: what the question names comes first."""
 
 
-def rank(lexical: NDArray[np.float32], similar: NDArray[np.float32], named: Sequence[int] = ()) -> NDArray[np.float32]:
-    """[slots]: cosines; words count only for what has no vector, and where the question names a chunk exactly.
-
-    A small lexical share for everything was tried: it helped the questions that it was tuned on and cost the others.
-    """
+def rank(
+    lexical: NDArray[np.float32],
+    similar: NDArray[np.float32],
+    methods: NDArray[np.uint8],
+    named: Sequence[int] = (),
+) -> NDArray[np.float32]:
+    """[slots]: what each chunk scores, from its BM25, its cosine (0 without a vector) and whether it is a method."""
     import numpy as np
 
-    best = float(lexical.max(initial=0.0))
-    scores = np.where(similar == 0, (_UNREAD / best) * lexical, similar) if best > 0 else similar.copy()
+    words = lexical / max(float(lexical.max(initial=0.0)), 1e-6)
+    scores = np.where(similar == 0, _UNREAD * words, similar + _WORDS * words - _METHOD * methods)
     scores[list(named)] += _NAMED
     return scores

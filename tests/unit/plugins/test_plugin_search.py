@@ -21,6 +21,7 @@ from inkling_plugins.search.bm25 import Bm25
 from inkling_plugins.search.chunks import Chunk, chunks
 from inkling_plugins.search.index import Index, average
 from inkling_plugins.search.plugin import Search
+from inkling_plugins.search.ranking import rank
 from inkling_plugins.search.store import FILE, Store
 from inkling_plugins.search.words import split_identifier, stem, terms
 
@@ -205,6 +206,24 @@ def test_store_gives_back_what_it_took_and_survives_damage(tmp_path: Path) -> No
     assert (tmp_path / FILE).stat().st_mode & 0o077 == 0
 
 
+@pytest.mark.parametrize(
+    ("lexical", "similar", "methods", "named", "best"),
+    [
+        ([0, 9, 1], [0.5, 0.3, 0.4], [0, 0, 0], [], [0, 2, 1]),  # words count little beside meaning
+        ([0, 9, 1], [0.4, 0.35, 0.4], [0, 0, 0], [], [1, 2, 0]),  # and decide where it is much the same
+        ([0, 0, 0], [0.5, 0.45, 0.3], [1, 0, 0], [], [1, 0, 2]),  # a method stands back a little
+        ([0, 0, 0], [0.5, 0.3, 0.1], [1, 0, 0], [], [0, 1, 2]),
+        ([1, 0, 0], [0.9, 0.0, 0.1], [0, 0, 1], [2], [2, 0, 1]),  # what the question names comes first
+        ([5, 9, 0], [0.0, 0.0, 0.3], [0, 0, 0], [], [2, 1, 0]),  # without vectors by words, after what has one
+    ],
+)
+def test_rank(
+    lexical: list[float], similar: list[float], methods: list[int], named: list[int], best: list[int]
+) -> None:
+    scores = rank(np.array(lexical, np.float32), np.array(similar, np.float32), np.array(methods, np.uint8), named)
+    assert np.argsort(-scores).tolist() == best
+
+
 # -- the plugin
 
 
@@ -278,7 +297,8 @@ async def test_without_the_model_the_words_are_searched_and_the_reason_told(sear
 async def test_a_cancelled_reading_stays_cancelled_until_asked_for(search: Any) -> None:
     plugin = await search(engine=Meaning(delay_s=0.2))
     waiting = asyncio.create_task(ask(plugin, "? cat"))
-    await asyncio.sleep(0.25)
+    while plugin._indexer._walking is None:
+        await asyncio.sleep(0.01)
     plugin._indexer._walking.cancel()
     assert (await waiting)[-1] == "index-cancelled"
     assert (await ask(plugin, "? cat"))[-1] == "index-cancelled" and plugin.editor.walks == 1
