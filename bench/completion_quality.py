@@ -16,7 +16,7 @@ from typing import Any
 
 from bench.row import Row, row
 from inkling.training.recipe import load_recipe
-from inkling.training.tokenizer import TokenizerRecipe
+from inkling.training.tokenizer_recipe import TokenizerRecipe
 
 ROOT = Path(__file__).parents[1]
 LONGEST_S = 900

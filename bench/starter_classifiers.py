@@ -10,8 +10,8 @@ from pathlib import Path
 
 import inkling
 from bench.row import Row, row
-from inkling.training.classifier import heldout_sets
 from inkling.training.classifier_card import judge
+from inkling.training.classifier_data import heldout_sets
 from inkling.training.classifier_model import Shipped
 from inkling.training.classifier_recipe import ClassifierRecipe
 from inkling.training.data_comments import weak_examples

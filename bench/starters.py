@@ -32,7 +32,8 @@ from inkling.training.evaluate import bits_per_byte
 from inkling.training.next_line import Case, Score, draw_cases, judge
 from inkling.training.packing import TokenFile, content_key
 from inkling.training.recipe import load_recipe
-from inkling.training.tokenizer import END, TokenizerRecipe, control_id
+from inkling.training.tokenizer import control_id
+from inkling.training.tokenizer_recipe import END, TokenizerRecipe
 from inkling_plugins.completion.copy_source import Copy, find_copy
 from inkling_plugins.completion.line_index import FileLines, LineIndex
 

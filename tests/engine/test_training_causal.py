@@ -20,15 +20,14 @@ from transformers import AutoTokenizer
 from inkling.engine.models.catalog import STARTER_FOLDER
 from inkling.training import checkpoint as checkpoints
 from inkling.training.causal import new_model, pretrain, save, train_from_recipe
-from inkling.training.causal_recipe import CausalRecipe, ShapeRecipe
-from inkling.training.checkpoint import CheckpointError, Checkpoints
-from inkling.training.errors import TrainingError
-from inkling.training.loop import LoopRecipe
+from inkling.training.causal_recipe import CausalRecipe, FimRecipe, LoopRecipe, OptimizerRecipe, ShapeRecipe
+from inkling.training.checkpoint import Checkpoints
+from inkling.training.errors import CheckpointError, TrainingError
 from inkling.training.muon import Muon
-from inkling.training.optim import OptimizerRecipe, schedule
-from inkling.training.packing import FimRecipe, Middle, TokenFile
+from inkling.training.optim import schedule
+from inkling.training.packing import Middle, TokenFile
 from inkling.training.recipe import RecipeError, load_recipe
-from inkling.training.tokenizer import END, FIM_MIDDLE, FIM_PREFIX, FIM_SUFFIX
+from inkling.training.tokenizer_recipe import END, FIM_MIDDLE, FIM_PREFIX, FIM_SUFFIX
 
 REPOSITORY = Path(__file__).parents[2]
 SHAPE = ShapeRecipe(layers=2, width=32, heads=2, kv_heads=1, inner=64)

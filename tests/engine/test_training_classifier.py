@@ -20,7 +20,7 @@ from tree_sitter import Language, Parser
 from inkling.engine.models.encoder import encoder_folder
 from inkling.engine.models.encoder_head import load_adapter
 from inkling.training import classifier_run
-from inkling.training.classifier import deal_kinds, deal_topics, train_from_recipe
+from inkling.training.classifier import train_from_recipe
 from inkling.training.classifier_metrics import (
     calibration_error,
     confusion,
@@ -35,6 +35,8 @@ from inkling.training.classifier_recipe import ClassifierRecipe, WeakComments
 from inkling.training.classifier_run import fit, swap_entities
 from inkling.training.data_comments import comment_blocks, is_prose, strip_marker, weak_examples
 from inkling.training.data_labelled import DataError, Example, read_examples
+from inkling.training.data_ordinary import ordinary_texts
+from inkling.training.data_split import deal_kinds, deal_topics
 from inkling.training.errors import TrainingError
 from inkling.training.recipe import RecipeError, load_recipe
 
@@ -249,6 +251,11 @@ def test_heldout_text_must_not_be_in_training(recipe_file: Callable[..., Path], 
         ({"labels": '["good"]'}, "at least two"),
         ({"tune.batch_size": "0"}, "must be at least 1"),
         ({"encoder": "elsewhere"}, 'must be "full"'),
+        ({"false_alarms": '{label = "worst"}'}, "false_alarms.label must be one of the labels"),
+        (
+            {"false_alarms": '{label = "bad", prose = ["Rich"]}', "weak": '{packages = ["rich"], negative = "good"}'},
+            "false_alarms names Rich, whose comments are trained on",
+        ),
     ],
 )
 def test_recipe_mistakes_name_the_key(recipe_file: Callable[..., Path], setting: dict[str, str], message: str) -> None:
@@ -314,6 +321,20 @@ def test_comments_without_a_label_for_markers_are_ordinary_text(positive: str, l
     assert {example.topic for example in train} == {"pygls"}
     assert positive or len(train) == 7
     assert heldout == []
+
+
+def test_false_alarms_are_counted_in_ordinary_text(recipe_file: Callable[..., Path]) -> None:
+    path = recipe_file(epochs="1")
+    alarms = '[false_alarms]\nlabel = "bad"\ncomments = ["pygls"]\nprose = ["rich"]\nmost = 5\nthreshold = 0.0\n'
+    path.write_text(path.read_text() + alarms)
+    recipe = load_recipe(path, ClassifierRecipe)
+    assert recipe.false_alarms
+    texts = ordinary_texts(recipe.false_alarms, seed=1)
+    assert [(kind, len(set(found))) for kind, found in texts.items()] == [("comments", 5), ("prose", 5)]
+    assert all(map(is_prose, [*texts["comments"], *texts["prose"]]))
+    card = (train_from_recipe(path) / "README.md").read_text("utf-8")
+    for kind in texts:
+        assert f"| called bad, from 0 on (5 texts, {kind} of packages not trained on) | 100 % | 100 (TF-IDF" in card
 
 
 def test_every_part_has_its_share_of_written_and_of_weak_examples() -> None:

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from inkling.training.checkpoint import CheckpointError
-from inkling.training.errors import TrainingError
+from inkling.training.errors import CheckpointError, TrainingError
 from inkling.training.masked import MASK, train_from_recipe
 from inkling.training.recipe import RecipeError
 
@@ -67,7 +66,7 @@ def test_a_checkpoint_of_another_shape_is_refused(recipe_file: Path, tmp_path: P
     [
         ({"masked_share": "0"}, RecipeError, "masked_share must lie between 0 and 1"),
         ({"shape.heads": "3"}, RecipeError, "shape.width 32 must be a multiple of heads 3"),
-        ({"tokenizer": "nowhere"}, TrainingError, "no tokenizer.json there"),
+        ({"tokenizer": "nowhere"}, TrainingError, "no such tokenizer"),
         ({"corpus": "nowhere"}, TrainingError, "no such corpus file"),
         ({"context": "1000000"}, TrainingError, "fewer than one window"),
     ],

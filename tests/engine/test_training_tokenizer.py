@@ -17,12 +17,12 @@ from inkling.training.card import ModelCard, Result
 from inkling.training.errors import TrainingError
 from inkling.training.recipe import RecipeError, fingerprint, load_recipe, parse_override
 from inkling.training.tokenizer import (
-    SPECIAL_TOKENS,
     train_from,
     train_from_recipe,
     train_from_scratch,
     wrap,
 )
+from inkling.training.tokenizer_recipe import SPECIAL_TOKENS
 
 SOURCE = "def add(self, value):\n    if value:\n        return self.total + value\n\n    return None\n"
 

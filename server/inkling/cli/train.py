@@ -46,12 +46,13 @@ def run(args: argparse.Namespace) -> int:
 
     overrides = dict(parse_override(text) for text in args.set)
     try:
-        module = importlib.import_module(f"inkling.training.{args.kind}")
+        preflight = importlib.import_module("inkling.training.preflight")
         if args.kind in STEPS and args.device:
             overrides["device"] = args.device
         if args.kind in STEPS and args.steps is not None:
             overrides[STEPS[args.kind]] = str(args.steps)
-        result: Path = module.train_from_recipe(args.recipe, args.out, overrides)
+        recipe = preflight.READ[args.kind](args.recipe, args.out, overrides)  # before what takes seconds to load
+        result: Path = importlib.import_module(f"inkling.training.{args.kind}").run(recipe)
     except ImportError as error:
         if (error.name or "").partition(".")[0] == "inkling":
             raise

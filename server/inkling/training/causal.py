@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
 
+from inkling.training import preflight
 from inkling.training.causal_card import write_card
 from inkling.training.causal_recipe import CausalRecipe, ShapeRecipe
 from inkling.training.checkpoint import restore_module
@@ -21,7 +21,6 @@ from inkling.training.errors import TrainingError
 from inkling.training.evaluate import bits_per_byte
 from inkling.training.loop import Position, train
 from inkling.training.packing import TokenFile, Tokens, content_key
-from inkling.training.recipe import fingerprint, load_recipe
 
 
 def train_from_recipe(path: Path, out: Path | None, overrides: Mapping[str, str]) -> Path:
@@ -29,9 +28,11 @@ def train_from_recipe(path: Path, out: Path | None, overrides: Mapping[str, str]
 
     Raises TrainingError: no tokenizer, an empty corpus, a checkpoint of another shape, no room on the disk.
     """
-    recipe = load_recipe(path, CausalRecipe, overrides)
-    if out is not None:
-        recipe = dataclasses.replace(recipe, out=out)
+    return run(preflight.causal(path, out, overrides))
+
+
+def run(recipe: CausalRecipe) -> Path:
+    """`train_from_recipe` for a recipe that was read."""
     model, tokenizer, position = pretrain(recipe)
     folder = recipe.out / "model"
     write_card(recipe, model, tokenizer, position, folder)
@@ -119,9 +120,7 @@ def pretrain(recipe: CausalRecipe) -> tuple[Any, Any, Position]:
     """Train, or go on training, the model of ``recipe``; returns (model, tokenizer, where the run ended)."""
     from transformers import AutoTokenizer
 
-    tokenizer_file = recipe.tokenizer / "tokenizer.json"
-    if not tokenizer_file.is_file():
-        raise TrainingError(f"{tokenizer_file}: no such tokenizer. Run the tokenizer recipe first.")
+    tokenizer_file = preflight.tokenizer_file(recipe.tokenizer)
     train_file, held_file = recipe.corpus / "train.jsonl", recipe.corpus / "held-out.jsonl"
     raw = plain_text_tokenizer(recipe.tokenizer)
     tokenizer = AutoTokenizer.from_pretrained(recipe.tokenizer)
@@ -146,7 +145,7 @@ def pretrain(recipe: CausalRecipe) -> tuple[Any, Any, Position]:
         recipe.loop,
         recipe.optimizer,
         recipe.out,
-        fingerprint=f"{fingerprint(recipe, ignore=('corpus', 'tokenizer', 'out', 'device', 'notes', 'loop'))}-{key}",
+        fingerprint=f"{recipe.mark}-{key}",
         ignore=tokenizer.pad_token_id,
         evaluate=evaluate if sample else None,
     )

@@ -19,7 +19,8 @@ from inkling.training.corpus.build import Document
 from inkling.training.evaluate import bits_per_byte
 from inkling.training.loop import Position
 from inkling.training.next_line import Case, draw_cases, judge
-from inkling.training.tokenizer import END, control_id
+from inkling.training.tokenizer import control_id
+from inkling.training.tokenizer_recipe import END
 
 HELD_OUT_BYTES = 400_000
 """How much held-out text the card is measured on: a fixed draw over all held-out packages."""

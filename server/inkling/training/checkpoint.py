@@ -18,11 +18,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
-from inkling.training.errors import TrainingError
-
-
-class CheckpointError(TrainingError):
-    """A checkpoint that cannot be written, read, or does not fit the model."""
+from inkling.training.errors import CheckpointError
 
 
 @dataclass(frozen=True)

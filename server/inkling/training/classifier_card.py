@@ -23,7 +23,7 @@ from inkling.training.classifier_metrics import (
     softmax,
 )
 from inkling.training.classifier_model import IGNORED, Scorer
-from inkling.training.classifier_recipe import ClassifierRecipe
+from inkling.training.classifier_recipe import ClassifierRecipe, FalseAlarms
 from inkling.training.classifier_run import EncodedExamples, predict
 from inkling.training.data_baseline import TextBaseline, available, token_baseline
 from inkling.training.data_labelled import Example, label_counts
@@ -45,8 +45,9 @@ def judge(
     heldout: Mapping[str, Sequence[Example]],
     train: Sequence[Example],
     temperature: float = 1.0,
+    ordinary: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, Judgement]:
-    """Measure on each held-out set that has examples.
+    """Measure on each held-out set that has examples, then the false alarms in each kind of `ordinary` text.
 
     The baseline is fitted once, on the same `train`, where scikit-learn is installed.
     """
@@ -63,7 +64,31 @@ def judge(
         else:
             other = baseline.scores(examples) if baseline else None
             result[name] = judge_texts(recipe.labels, truth, probabilities, other)
+    for kind, texts in (ordinary or {}).items():
+        if texts and recipe.false_alarms:
+            name = f"{len(texts)} texts, {kind} of packages not trained on"
+            result[name] = _judge_ordinary(recipe, recipe.false_alarms, body, texts, temperature, baseline)
     return result
+
+
+def _judge_ordinary(
+    recipe: ClassifierRecipe,
+    alarms: FalseAlarms,
+    body: Scorer,
+    texts: Sequence[str],
+    temperature: float,
+    baseline: TextBaseline | None,
+) -> Judgement:
+    label = recipe.labels.index(alarms.label)
+    examples = [Example(text, label=recipe.labels[label - 1]) for text in texts]  # any other: no figure reads it
+
+    def share(probabilities: NDArray[np.floating]) -> float:
+        return 100 * float((probabilities[:, label] >= alarms.threshold).mean())
+
+    logits = np.concatenate([logits for logits, _ in predict(body, examples, recipe)])
+    other = share(baseline.scores(examples)) if baseline else None
+    name = f"called {alarms.label}, from {alarms.threshold:g} on"
+    return Judgement([Result(name, share(softmax(logits / temperature)), "%", BASELINE, other)])
 
 
 def judge_texts(

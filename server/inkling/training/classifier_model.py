@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -29,9 +29,9 @@ from inkling.engine.models.encoder_head import (
     delta_names,
     load_adapter,
 )
+from inkling.training.classifier_recipe import Task
 from inkling.training.errors import TrainingError
 
-Task = Literal["text-classification", "token-classification"]
 IGNORED = -100
 """The label of tokens that no loss is taken of."""
 

@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from inkling.engine.models.encoder import ENCODER_ID, encoder_folder
-from inkling.training.classifier_model import Task
+from inkling.engine.models.starters import ENCODER_ID
+from inkling.training.recipe import fingerprint
+
+Task = Literal["text-classification", "token-classification"]
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,21 @@ class WeakComments:
 
 
 @dataclass(frozen=True)
+class FalseAlarms:
+    """Ordinary text of packages not trained on, which should never be called `label` (see `data_ordinary`)."""
+
+    label: str
+    comments: tuple[str, ...] = ()
+    """Distributions whose comments are read."""
+    prose: tuple[str, ...] = ()
+    """Distributions whose descriptions are read, sentence by sentence."""
+    most: int = 120
+    """Texts of each package and kind."""
+    threshold: float = 0.5
+    """The probability from which on a text is called so."""
+
+
+@dataclass(frozen=True)
 class Card:
     """What the model card says and no run can measure."""
 
@@ -91,6 +108,7 @@ class ClassifierRecipe:
     card: Card
     heldout: tuple[Path, ...] = ()
     weak: WeakComments | None = None
+    false_alarms: FalseAlarms | None = None
     encoder: str = ENCODER_ID
     tune: Tune = field(default_factory=Tune)
     calibration: Calibration = field(default_factory=Calibration)
@@ -109,15 +127,35 @@ class ClassifierRecipe:
             raise ValueError("labels must be at least two different names.")
         if self.task == "token-classification" and self.labels[0] != "O":
             raise ValueError('labels must start with "O", the label of all other tokens.')
+        if self.false_alarms:
+            self._check_false_alarms(self.false_alarms)
         if self.encoder != ENCODER_ID and self.tune.method != "full":
             raise ValueError(f'tune.method must be "full" for an encoder other than {ENCODER_ID}.')
 
-    @property
-    def encoder_folder(self) -> Path:
-        """Where the encoder's files are."""
-        return encoder_folder() if self.encoder == ENCODER_ID else Path(self.encoder)
+    def _check_false_alarms(self, alarms: FalseAlarms) -> None:
+        if self.entities or alarms.label not in self.labels:
+            raise ValueError("false_alarms.label must be one of the labels of a text classifier.")
+        trained = {name.lower() for name in self.weak.packages} if self.weak else set()
+        if both := [name for name in (*alarms.comments, *alarms.prose) if name.lower() in trained]:
+            raise ValueError(f"false_alarms names {both[0]}, whose comments are trained on. Name other packages.")
 
     @property
     def entities(self) -> bool:
         """Whether examples label spans rather than whole texts."""
         return self.task == "token-classification"
+
+    @property
+    def packages(self) -> set[str]:
+        """The installed packages that are read."""
+        weak = {*self.weak.packages, *self.weak.heldout_packages} if self.weak else set()
+        return weak | ({*self.false_alarms.comments, *self.false_alarms.prose} if self.false_alarms else set())
+
+    @property
+    def work(self) -> Path:
+        """Where an unfinished run keeps its state."""
+        return (self.out or Path()) / "run"
+
+    @property
+    def mark(self) -> str:
+        """A hash of what a run cannot change without starting anew."""
+        return fingerprint(self, ignore=("out", "card", "device", "false_alarms"))

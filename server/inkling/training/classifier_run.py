@@ -18,7 +18,7 @@ from transformers import Trainer, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 
 from inkling.engine.models.batches import length_batches
-from inkling.engine.models.encoder import BATCH_TOKENS, pad
+from inkling.engine.models.encoder import BATCH_TOKENS, ENCODER_ID, encoder_folder, pad
 from inkling.training.classifier_model import IGNORED, AdapterBody, FullBody, Scorer
 from inkling.training.classifier_recipe import ClassifierRecipe
 from inkling.training.data_labelled import Example
@@ -107,7 +107,8 @@ def build_body(recipe: ClassifierRecipe) -> AdapterBody | FullBody:
     torch.manual_seed(recipe.seed)
     tune = recipe.tune
     if tune.method == "full":
-        return FullBody(recipe.task, recipe.labels, tune.max_length, recipe.encoder_folder, tune.label_smoothing)
+        start = encoder_folder() if recipe.encoder == ENCODER_ID else Path(recipe.encoder)
+        return FullBody(recipe.task, recipe.labels, tune.max_length, start, tune.label_smoothing)
     rank = tune.rank if tune.method == "lora" else 0
     return AdapterBody(
         recipe.task, recipe.labels, tune.max_length, rank, tune.label_smoothing, recipe.rules, recipe.start

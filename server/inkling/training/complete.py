@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from tokenizers import Tokenizer
 
-from inkling.training.tokenizer import END, FIM_MIDDLE, FIM_PREFIX, FIM_SUFFIX, control_id
+from inkling.training.tokenizer import control_id
+from inkling.training.tokenizer_recipe import END, FIM_MIDDLE, FIM_PREFIX, FIM_SUFFIX
 
 
 @dataclass(frozen=True)

