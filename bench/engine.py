@@ -2,7 +2,7 @@
 
 The model side is scripted (`inkling.engine.fake_backend`), so that the figures are those of the serving alone; memory
 is measured with real weights. The peer of the overhead rows is a bare Starlette app on a Unix socket of this machine,
-asked by the same HTTP client.
+asked by a general HTTP client (`httpx2`): what a request costs when nothing is done with it.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ async def _overhead(folder: Path, repeats: int) -> list[Row]:
             repeats, lambda: client.classify(["a sentence"], model="fake"), bare_unary
         )
         stream, stream_bare = await _medians_ms(max(3, repeats // 20), lambda: _text(client, request), bare_stream)
-    peer = "bare Starlette, same socket and client"
+    peer = "bare Starlette on such a socket, asked by httpx2"
     return [
         row("engine/overhead per request", unary, "ms", better="less", peer=peer, peer_value=unary_bare),
         row(

@@ -17,7 +17,8 @@ PLUGINS = ROOT / "plugins" / "inkling_plugins"
 
 LSP = {"pygls", "lsprotocol"}
 MODEL = {"torch", "transformers", "bitsandbytes", "safetensors"}
-HEAVY = {*MODEL, "tokenizers", "tree_sitter", "httpx2", "httpcore2", "huggingface_hub", "numpy", "starlette", "uvicorn"}
+HTTP = {"httpx2", "httpcore2", "h11", "starlette", "uvicorn"}
+HEAVY = {*MODEL, *HTTP, "tokenizers", "tree_sitter", "huggingface_hub", "numpy"}
 
 
 def imports(path: Path) -> Iterator[tuple[str, int]]:

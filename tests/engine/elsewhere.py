@@ -35,6 +35,7 @@ class Elsewhere:
     replies: dict[str, list[Reply]] = field(default_factory=dict)
     asked: list[Asked] = field(default_factory=list)
     hung_up: asyncio.Event = field(default_factory=asyncio.Event)
+    writers: list[asyncio.StreamWriter] = field(default_factory=list)
     port: int = 0
     scheme: str = "http"
 
@@ -46,6 +47,16 @@ class Elsewhere:
         """The requests to a path."""
         return [asked for asked in self.asked if asked.path == path]
 
+    @property
+    def connections(self) -> int:
+        """How many there have been."""
+        return len(self.writers)
+
+    def hang_up_on_all(self) -> None:
+        """Close every connection."""
+        for writer in self.writers:
+            writer.close()
+
     def settings(self, **changes: Any) -> RemoteSettings:
         """Settings that lead here."""
         given: dict[str, Any] = {"url": f"{self.scheme}://127.0.0.1:{self.port}", "timeout_seconds": 5.0}
@@ -53,6 +64,7 @@ class Elsewhere:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection."""
+        self.writers.append(writer)
         try:
             while not writer.is_closing():
                 head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")

@@ -229,6 +229,7 @@ async def test_closing_while_the_engine_starts_is_an_error_not_a_cancellation(ho
     await client.close()
     with pytest.raises(InklingError, match="is closed"):
         await asking
+    await asyncio.get_running_loop().shutdown_default_executor()  # one that was just being spawned comes up first
     await gone(home)
 
 

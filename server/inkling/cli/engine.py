@@ -58,13 +58,10 @@ def _engines() -> list[tuple[Place, Info]]:
 
 
 async def _ask(info: Info) -> dict[str, Any] | None:
-    import httpx2
-
-    async with daemon.http_client(info, read_s=5.0) as http:
-        try:
-            return dict((await http.get("/inkling/status")).json())
-        except (httpx2.TransportError, ValueError):
-            return None
+    try:
+        return dict(json.loads((await daemon.ask(info, "GET", "/inkling/status", silence_s=5.0))[1]))
+    except (OSError, ValueError):
+        return None
 
 
 def _status(*, as_json: bool) -> int:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import os
 import uuid
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any, Protocol
 from urllib.parse import quote, urlsplit
 
 from inkling.engine.client import EngineClient
-from inkling.engine.link import payloads
 from inkling.engine.openai_format import chunk_from, generate_body
 from inkling.engine.protocol import Chunk, EngineStatus, GenerateRequest, Task
 from inkling.engine.settings import EngineSettings
@@ -83,7 +83,7 @@ class AtUrl:
             ) as response:
                 if response.status_code != 200:
                     raise _refused(await response.aread(), response.status_code)
-                async with aclosing(payloads(response)) as events:
+                async with aclosing(_payloads(response)) as events:
                     async for data in events:
                         if "error" in data:
                             raise error_from(data, 500)
@@ -118,9 +118,21 @@ class AtUrl:
         await self._http.aclose()
 
 
-def _refused(content: bytes, status: int) -> InklingError:
-    import json
+async def _payloads(response: Any) -> AsyncGenerator[dict[str, Any], None]:
+    import httpx2
 
+    source: Any = aiter(httpx2.EventSource(response, max_event_size=None))
+    async with aclosing(source) as events:
+        async for event in events:
+            if event.data == "[DONE]":
+                return
+            with suppress(ValueError):
+                data = json.loads(event.data)
+                if isinstance(data, dict):
+                    yield data
+
+
+def _refused(content: bytes, status: int) -> InklingError:
     try:
         data: Any = json.loads(content)
     except ValueError:

@@ -64,7 +64,8 @@ def app_around(work: Callable[[], AbstractAsyncContextManager[Work]], first: Seq
             yield
 
     return Starlette(
-        routes=[*first, *routes_inkling.routes(), *routes_openai.routes(), *routes_tasks.routes()],
+        # They are tried in this order, and what is asked most comes before what is asked now and then.
+        routes=[*first, *routes_tasks.routes(), *routes_openai.routes(), *routes_inkling.routes()],
         lifespan=lifespan,
         exception_handlers={InklingError: on_error, HTTPException: on_error, Exception: on_error},
     )

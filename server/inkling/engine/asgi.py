@@ -10,7 +10,7 @@ import asyncio
 import hmac
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -39,13 +39,18 @@ async def read_json(request: Request) -> dict[str, Any]:
     """The body as an object. Raises `InklingError` for anything else."""
     parts: list[bytes] = []
     size = 0
-    async for part in request.stream():
-        size += len(part)
+    more = True
+    while more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
         if size > MAX_BODY:
             raise InklingError(
                 "too-large", f"The request is larger than {MAX_BODY // 2**20} MiB.", "Send less text at a time."
             )
-        parts.append(part)
+        more = message.get("more_body", False)
     data = b"".join(parts)
     body = await asyncio.to_thread(loads, data) if size > OFF_LOOP else loads(data)
     if not isinstance(body, dict):
@@ -85,28 +90,37 @@ class Watched:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve it."""
-        response = await while_connected(asyncio.ensure_future(self._work()), receive)
+        response = await while_connected(self._work(), receive)
         if response is not None:
             await response(scope, receive, send)
 
 
-async def while_connected(work: asyncio.Future[Any], receive: Receive) -> Any:
+async def while_connected(work: Awaitable[Any], receive: Receive) -> Any:
     """The result of `work`; None when the client went away first, `work` being cancelled by then."""
-    gone = asyncio.create_task(_gone(receive))
+    request = asyncio.current_task()
+    assert request is not None
+    gone = False
+
+    async def watch() -> None:
+        nonlocal gone
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        gone = True
+        request.cancel()
+
+    watching = asyncio.create_task(watch())
     try:
-        await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
-        return work.result() if work.done() else None
+        return await work
+    except asyncio.CancelledError:
+        if not gone or request.uncancel():
+            raise
+        return None
     finally:
-        for task in (work, gone):
-            if not task.done():
-                task.cancel()
-                with suppress(asyncio.CancelledError, Exception):
-                    await task
+        watching.cancel()
 
 
-async def _gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
+class Last(bytes):
+    """A stream's last piece. Its end goes with it, so that the client may use the connection again at once."""
 
 
 class EventStream:
@@ -122,7 +136,7 @@ class EventStream:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve it."""
         async with aclosing(self._pieces):
-            await while_connected(asyncio.ensure_future(self._serve(scope, receive, send)), receive)
+            await while_connected(self._serve(scope, receive, send), receive)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -137,16 +151,20 @@ class EventStream:
         ]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await _body(send, first)
+        if isinstance(first, Last):
+            return
         quiet = asyncio.create_task(self._keep_alive(send))
         try:
             async for piece in self._pieces:
                 self._last = asyncio.get_running_loop().time()
                 await _body(send, piece)
+                if isinstance(piece, Last):
+                    return
         except Exception as error:
             await _body(send, sse(error_body(as_inkling_error(error, "a stream"))))
         finally:
             quiet.cancel()
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        await _body(send, Last())
 
     async def _keep_alive(self, send: Send) -> None:
         while True:
@@ -156,7 +174,7 @@ class EventStream:
 
 
 async def _body(send: Send, piece: bytes) -> None:
-    await send({"type": "http.response.body", "body": piece, "more_body": True})
+    await send({"type": "http.response.body", "body": piece, "more_body": not isinstance(piece, Last)})
 
 
 class Guard:
@@ -195,7 +213,7 @@ class Guard:
             await send(message)
 
         try:
-            if scope["path"] not in self._open:
+            if self._tokens and scope["path"] not in self._open:
                 self._admit(Request(scope).headers)
             await self._app(scope, receive, note)
         except ClientDisconnect:
@@ -207,8 +225,6 @@ class Guard:
                 await error_reply(error)(scope, receive, send)
 
     def _admit(self, headers: Mapping[str, str]) -> None:
-        if not self._tokens:
-            return
         if "origin" in headers:
             raise InklingError("forbidden", "The engine does not serve web pages.")
         if self._hosts is not None and headers.get("host", "") not in self._hosts:

@@ -8,16 +8,17 @@ that open together spawn one process; the rest wait until it answers.
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
 import os
 import random
-import ssl
 import subprocess
 import sys
 import threading
 import time
 from contextlib import suppress
-from typing import Any
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
 
 from inkling.engine import runtime
 from inkling.engine.options import arguments_for
@@ -26,40 +27,33 @@ from inkling.engine.settings import EngineSettings
 from inkling.engine.wire import PROTOCOL_VERSION
 from inkling.errors import InklingError
 
+if TYPE_CHECKING:
+    from inkling.engine.local_http import LocalHttp
+
 _POLL_S = 0.04
 _ANSWER_S = 5.0
 
 
-def http_client(info: Info, *, read_s: float | None = None) -> Any:
-    """An `httpx2.AsyncClient` for an engine; `read_s` bounds the silence between two pieces of a reply."""
-    import httpx2
-
-    limits = httpx2.Limits(max_connections=None, max_keepalive_connections=16)
-    # No TLS here, so no certificates to load, which would take longer than everything else. trust_env off: a proxy or
-    # a netrc of the user's has no say in talk between two of our processes.
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    uds = info.socket or None
-    transport = httpx2.AsyncHTTPTransport(verify=tls, uds=uds, limits=limits, trust_env=False)
-    base = "http://inkling" if uds else f"http://127.0.0.1:{info.port}"
-    return httpx2.AsyncClient(
-        transport=transport,
-        base_url=base,
-        headers={"authorization": f"Bearer {info.token}"} if info.token else {},
-        timeout=httpx2.Timeout(_ANSWER_S, read=read_s),
-        trust_env=False,
-    )
-
-
 async def answers(info: Info) -> bool:
     """True when the engine answers within 5 s."""
-    import httpx2
+    with suppress(OSError):  # TimeoutError is one
+        return (await ask(info, "GET", "/health", silence_s=_ANSWER_S))[0] == HTTPStatus.OK
+    return False
 
-    async with http_client(info, read_s=_ANSWER_S) as http:
-        try:
-            reply = await http.get("/health")
-        except (httpx2.TransportError, OSError):
-            return False
-    return bool(reply.status_code == 200)
+
+async def import_http() -> Any:
+    """`inkling.engine.local_http`, which takes milliseconds: not on the event loop, nor before it is needed."""
+    return await asyncio.to_thread(importlib.import_module, "inkling.engine.local_http")
+
+
+async def ask(info: Info, method: str, path: str, *, silence_s: float) -> tuple[int, bytes]:
+    """Status and body of one reply. Raises `OSError`."""
+    local_http = await import_http()
+    http: LocalHttp = local_http.LocalHttp(info, silence_s=silence_s)
+    try:
+        return await http.ask(method, path)
+    finally:
+        http.close()
 
 
 async def find(where: Place) -> Info | None:
@@ -182,13 +176,10 @@ async def stop(where: Place) -> Info | None:
     info = read_info(where.info)
     if info is None or not is_running(info):
         return None
-    import httpx2
-
     patience_s = 0.5
-    with suppress(httpx2.TransportError, OSError):
-        async with http_client(info, read_s=2.0) as http:
-            await http.post("/inkling/shutdown")
-            patience_s = 6.0
+    with suppress(OSError):
+        await ask(info, "POST", "/inkling/shutdown", silence_s=2.0)
+        patience_s = 6.0
     until = time.monotonic() + patience_s
     while is_running(info):
         if time.monotonic() > until:

@@ -1,19 +1,19 @@
 """A window's hold on the engine: start it on first need, keep its lease, notice its end at once, replace it.
 
-Nothing is started, and the HTTP client is not even imported, before the first call that needs the engine.
+Nothing is started before the first call that needs the engine.
 """
 
 from __future__ import annotations
 
 import asyncio
-import importlib
 import json
 import os
 import uuid
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import replace
-from typing import Any
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
 
 from inkling.engine import daemon
 from inkling.engine.crashes import CrashLimit
@@ -23,11 +23,14 @@ from inkling.engine.settings import EngineSettings
 from inkling.engine.wire import CLIENT_HEADER, dumps, engine_event, error_from, parse
 from inkling.errors import InklingError
 
-_JSON = {"content-type": "application/json"}
-_CONNECT_S = 5.0
+if TYPE_CHECKING:
+    from inkling.engine.local_http import LocalHttp, Reply
+
+_LEAVE_S = 5.0
 _LEASE_SILENCE_S = 20.0
 """The lease carries a comment every 5 s; a silence this long means that the engine hangs or the machine slept."""
 
+_STATUS_S = 10.0
 _PRIVATE_IDLE_S = 2.0
 _JOIN_ATTEMPTS = 4
 
@@ -35,7 +38,7 @@ _JOIN_ATTEMPTS = 4
 class _Held:
     """An engine that answered, the HTTP connections to it, and the task that holds its lease."""
 
-    def __init__(self, info: Info, http: Any) -> None:
+    def __init__(self, info: Info, http: LocalHttp) -> None:
         self.info = info
         self.http = http
         self.lease: asyncio.Task[None] | None = None
@@ -89,7 +92,6 @@ class EngineLink:
                 "Restart it from the editor, or see `inkling engine logs`.",
             )
         await asyncio.sleep(self._pause_s)
-        await _import_http()
         try:
             where = await self._place()
             info = daemon.said(where)
@@ -107,8 +109,9 @@ class EngineLink:
 
     async def _hold(self, info: Info) -> _Held | None:
         """Take a lease; None when the engine went away before it gave one."""
-        held = _Held(info, daemon.http_client(info, read_s=self._settings.request_seconds))
-        held.http.headers[CLIENT_HEADER] = self._id
+        local_http = await daemon.import_http()
+        http = local_http.LocalHttp(info, silence_s=self._settings.request_seconds, headers={CLIENT_HEADER: self._id})
+        held = _Held(info, http)
         leased: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         held.lease = asyncio.create_task(self._keep_lease(held, leased))
         try:
@@ -116,22 +119,19 @@ class EngineLink:
         except BaseException:  # closed while joining: nobody else knows of the lease yet
             held.lease.cancel()
             await asyncio.gather(held.lease, return_exceptions=True)
-            await held.http.aclose()
+            held.http.close()
             raise
         if not leased.done():
-            await held.http.aclose()
+            held.http.close()
             return None
         return held
 
     async def _keep_lease(self, held: _Held, leased: asyncio.Future[None]) -> None:
-        import httpx2
-
         orderly = silent = False
         try:
-            timeout = httpx2.Timeout(_CONNECT_S, read=_LEASE_SILENCE_S)
-            async with held.http.stream("GET", "/inkling/events", timeout=timeout) as response:
-                if response.status_code == 200:
-                    async with aclosing(payloads(response)) as events:
+            async with held.http.stream("GET", "/inkling/events", silence_s=_LEASE_SILENCE_S) as reply:
+                if reply.status == HTTPStatus.OK:
+                    async with aclosing(_payloads(reply)) as events:
                         async for data in events:
                             event = engine_event(data)
                             orderly = event.kind == "stopped"
@@ -139,9 +139,9 @@ class EngineLink:
                                 self._held = held
                                 leased.set_result(None)
                             self._tell(event)
-        except httpx2.TimeoutException:
+        except TimeoutError:
             silent = True
-        except (httpx2.TransportError, OSError):
+        except OSError:
             pass
         if leased.done():
             await self._lost(held, orderly=orderly, silent=silent)
@@ -159,29 +159,26 @@ class EngineLink:
                 self._tell(EngineEvent("gave-up", message=f"crashed {times} times: restart it by hand"))
             else:
                 asyncio.ensure_future(self.join()).add_done_callback(_retrieve)
-        with suppress(Exception):
-            await held.http.aclose()
+        held.http.close()
 
     # Asking
 
     async def post(self, path: str, body: Mapping[str, Any]) -> Any:
         """A unary call, retried once when the engine goes away under it; raises the error that the reply holds."""
-        import httpx2
-
         content = dumps(body)
         for attempt in (0, 1):
             held = await self.join()
             try:
                 async with asyncio.timeout(self._settings.request_seconds):
-                    response = await held.http.post(path, content=content, headers=_JSON)
-            except (TimeoutError, httpx2.TimeoutException):
+                    status, data = await held.http.ask("POST", path, content)
+            except TimeoutError:
                 raise _late() from None
-            except (httpx2.TransportError, OSError):
+            except OSError:
                 await self._until_lost(held)
                 if attempt:
                     raise _crashed() from None
                 continue
-            return await _checked(response.content, response.status_code)
+            return await _checked(data, status)
         raise AssertionError("unreachable")
 
     async def stream(
@@ -191,27 +188,24 @@ class EngineLink:
 
         A stream that breaks off raises `engine-crashed`; close the generator to stop the engine's work.
         """
-        import httpx2
-
         content = dumps(body)
-        timeout = httpx2.Timeout(_CONNECT_S, read=silence_s or self._settings.request_seconds)
         started = False
         for attempt in (0, 1):
             held = await self.join()
             try:
-                async with held.http.stream("POST", path, content=content, headers=_JSON, timeout=timeout) as response:
-                    if response.status_code >= 400:
-                        await _checked(await response.aread(), response.status_code)
-                    async with aclosing(payloads(response)) as events:
+                async with held.http.stream("POST", path, content, silence_s=silence_s) as reply:
+                    if reply.status >= HTTPStatus.BAD_REQUEST:
+                        await _checked(await reply.read(), reply.status)
+                    async with aclosing(_payloads(reply)) as events:
                         async for data in events:
                             if "error" in data:
                                 raise error_from(data, 500)
                             started = True
                             yield data
                 return
-            except httpx2.TimeoutException:
+            except TimeoutError:
                 raise _late() from None
-            except (httpx2.TransportError, OSError):
+            except OSError:
                 await self._until_lost(held)
                 if started or attempt:
                     raise _crashed() from None
@@ -223,20 +217,16 @@ class EngineLink:
 
     async def ask_running(self, path: str) -> Any:
         """A GET that starts no engine. Raises `engine-down` or `engine-starting`."""
-        await _import_http()
-        import httpx2
-
         info = self._held.info if self._held is not None else await daemon.find(await self._place())
         if info is None:
             if self._joining is not None and not self._joining.done():
                 raise InklingError("engine-starting", "The engine is starting.", "Ask again in a moment.")
             raise InklingError("engine-down", "No engine runs.", "It starts when it is first needed.")
         try:
-            async with daemon.http_client(info, read_s=10.0) as http:
-                response = await http.get(path)
-        except (httpx2.TransportError, OSError):
+            status, data = await daemon.ask(info, "GET", path, silence_s=_STATUS_S)
+        except OSError:
             raise InklingError("engine-down", "The engine does not answer.", "Restart it.") from None
-        return await _checked(response.content, response.status_code)
+        return await _checked(data, status)
 
     # Events and end
 
@@ -251,7 +241,6 @@ class EngineLink:
         try:
             if self._held is None and not self._closed:
                 with suppress(InklingError):
-                    await _import_http()
                     if await daemon.find(await self._place()) is not None:
                         await self.join()
             while not self._closed and (event := await listener.get()) is not None:
@@ -261,11 +250,10 @@ class EngineLink:
 
     async def restart(self) -> None:
         """Stop the engine, for all windows that share it, and start a fresh one."""
-        await _import_http()
         held = self._held
         await daemon.stop(await self._place())
         if held is not None and held.lease is not None:
-            await asyncio.wait({held.lease}, timeout=_CONNECT_S)
+            await asyncio.wait({held.lease}, timeout=_LEAVE_S)
         self._crashes.reset()
         self._pause_s = 0.0
         await self.join()
@@ -281,29 +269,23 @@ class EngineLink:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         if held is not None:
-            await held.http.aclose()
+            held.http.close()
         for listener in self._listeners:
             listener.put_nowait(None)
 
 
-async def payloads(response: Any) -> AsyncGenerator[dict[str, Any], None]:
-    """The JSON payloads of a stream of server-sent events, up to `[DONE]`."""
-    import httpx2
+async def _payloads(reply: Reply) -> AsyncGenerator[dict[str, Any], None]:
+    """The JSON payloads of a stream, up to `[DONE]`."""
+    from inkling.engine.local_http import events_of
 
-    source: Any = aiter(httpx2.EventSource(response, max_event_size=None))
-    async with aclosing(source) as events:
+    async with aclosing(events_of(reply)) as events:
         async for event in events:
-            if event.data == "[DONE]":
+            if event == b"[DONE]":
                 return
             with suppress(ValueError):
-                data = json.loads(event.data)
+                data = json.loads(event)
                 if isinstance(data, dict):
                     yield data
-
-
-async def _import_http() -> None:
-    # Tens of milliseconds of imports: not on the event loop.
-    await asyncio.to_thread(importlib.import_module, "httpx2")
 
 
 async def _checked(content: bytes, status: int) -> Any:
@@ -311,7 +293,7 @@ async def _checked(content: bytes, status: int) -> Any:
         data = await parse(content)
     except ValueError:
         data = None
-    if status >= 400:
+    if status >= HTTPStatus.BAD_REQUEST:
         raise error_from(data, status)
     return data
 

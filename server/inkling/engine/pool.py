@@ -96,7 +96,7 @@ class ModelPool:
             slot.ready = asyncio.create_task(self._load(slot))
             slot.ready.add_done_callback(_retrieve)
         assert slot.ready is not None
-        return await asyncio.shield(slot.ready)
+        return slot.ready.result() if slot.ready.done() else await asyncio.shield(slot.ready)
 
     def _find(self, model: str, task: str, quantization: str) -> _Slot | None:
         exact = self._slots.get((model, task, quantization))

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from inkling.engine.asgi import EventStream, Json, Watched, read_json
+from inkling.engine.asgi import EventStream, Json, Last, Watched, read_json
 from inkling.engine.openai_format import (
     chunk_extras,
     deadline_of,
@@ -78,6 +78,9 @@ def _reply(request: Request, body: Mapping[str, Any], requests: list[GenerateReq
     return Watched(lambda: _unary(scheduler, requests, client, frame))
 
 
+_DONE = b"data: [DONE]\n\n"
+
+
 class _Frame:
     """The fields that every piece of one reply repeats."""
 
@@ -123,12 +126,16 @@ async def _stream(
         async with aclosing(scheduler.generate(request, client=client, usage=usage)) as chunks:
             async for chunk in chunks:
                 completion_tokens += chunk.tokens
-                yield sse(frame.piece(index, chunk, first))
+                piece = sse(frame.piece(index, chunk, first))
+                if chunk.finish and index == len(requests) - 1 and not include_usage:
+                    yield Last(piece + _DONE)
+                    return
+                yield piece
                 first = False
         prompt_tokens += usage.get("prompt_tokens", 0)
     if include_usage:
         yield sse({**frame.common, "choices": [], "usage": _usage(prompt_tokens, completion_tokens)})
-    yield b"data: [DONE]\n\n"
+    yield Last(_DONE)
 
 
 async def _unary(scheduler: Work, requests: list[GenerateRequest], client: str, frame: _Frame) -> Response:

@@ -70,7 +70,8 @@ class Scheduler:
             self._cancelled += not ticket.finished
             raise
         finally:
-            ticket.end()
+            if ticket.job is None or not ticket.job.done:
+                ticket.end()
             self._active.discard(ticket)
             self._served += 1
             self.last_request = time.monotonic()

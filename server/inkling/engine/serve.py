@@ -261,6 +261,8 @@ def _uvicorn_server(app: Any, accepting: asyncio.Event) -> Any:
             app,
             log_config=None,
             access_log=False,
+            proxy_headers=False,
+            date_header=False,
             server_header=False,
             timeout_keep_alive=75,
             timeout_graceful_shutdown=_GRACEFUL_S,

@@ -49,13 +49,14 @@ OFF_LOOP = 256 * 1024
 FEW_VECTORS = 8
 """More of them are thousands of numbers each, and are read and written beside the event loop, too."""
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def dumps(value: Any) -> bytes:
     """Compact ASCII JSON. Raises `InklingError("bad-output")` for a NaN or infinity, which JSON cannot say."""
     try:
-        return json.dumps(value, separators=(",", ":"), allow_nan=False).encode("ascii")
+        return _ENCODER.encode(value).encode("ascii")
     except ValueError:
         raise InklingError(
             "bad-output",
@@ -67,7 +68,10 @@ def dumps(value: Any) -> bytes:
 def loads(data: bytes | str) -> Any:
     """JSON to plain values, lone surrogates replaced by U+FFFD (same length, so offsets hold)."""
     try:
-        return clean(json.loads(data))
+        text = data if isinstance(data, str) else data.decode("utf-8", "surrogatepass")
+        value = json.loads(text)
+        # Plain ASCII without escapes cannot hold one, which is quicker to see than by looking into each string.
+        return value if text.isascii() and "\\u" not in text else clean(value)
     except (ValueError, RecursionError):
         raise InklingError("bad-request", "The request's body is not JSON.") from None
 

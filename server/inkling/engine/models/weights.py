@@ -62,4 +62,4 @@ class Weights:
             self._known = {name: known for name, known in self._known.items() if now - known[0] <= FRESH_S}
             answer = asyncio.ensure_future(asyncio.to_thread(weights_of, model_id))
             self._known[model_id] = (now, answer)
-        return await asyncio.shield(answer)
+        return answer.result() if answer.done() else await asyncio.shield(answer)
