@@ -170,8 +170,8 @@ def test_crashes_are_counted_within_a_window() -> None:
 
 
 async def test_a_large_reply_is_read_while_the_event_loop_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = [[(row * 768 + column) / 7 for column in range(768)] for row in range(64)]
-    data = wire.dumps({"rows": rows, "count": 64, "text": "1.5"})
+    rows = [[(row * 768 + column) / 7 for column in range(768)] for row in range(192)]
+    data = wire.dumps({"rows": rows, "count": 192, "text": "1.5"})
     assert len(data) > wire.OFF_LOOP
     turns = 0
     seen = set()
@@ -185,7 +185,7 @@ async def test_a_large_reply_is_read_while_the_event_loop_goes_on(monkeypatch: p
     while not reading.done():
         await asyncio.sleep(0)
         turns += 1
-    assert reading.result() == {"rows": rows, "count": 64, "text": "1.5"}
+    assert reading.result() == {"rows": rows, "count": 192, "text": "1.5"}
     assert len(seen) > 1  # the loop had turns between two numbers
     assert json.loads(await wire.dumps_vectors(rows)) == rows
     for broken in (data[:-1], b"[" * 400_000):
