@@ -71,6 +71,7 @@ class Store:
 
     def _on_encoder(self, source: ModelSource, task: str, on_progress: Callable[[float], None]) -> LoadedModel:
         from inkling.engine.models.encoder import load_encoder
+        from inkling.engine.models.encoder_head import clone_sharing_matrices
         from inkling.engine.tasks.starter_heads import StarterHead
 
         on_progress(0.1)
@@ -78,7 +79,7 @@ class Store:
         if source.is_adapter:
             model: Any = StarterHead(source)
         else:
-            weights = Weights(source.id, encoder, tokenizer, "cpu", source.path, "none", EXACT)
+            weights = Weights(source.id, clone_sharing_matrices(encoder), tokenizer, "cpu", source.path, "none", EXACT)
             model = task_class(source, task)(weights)
         model.bytes = (source.bytes if source.is_adapter else 0) + (
             0 if self._encoder_is_counted else memory.encoder_bytes()

@@ -13,6 +13,7 @@ from torch import Tensor
 from inkling.engine.backend import Stop
 from inkling.engine.models.batches import PASS_TOKENS, length_batches
 from inkling.engine.models.load import Weights
+from inkling.engine.models.reordered import reorder
 
 BATCH_TOKENS = 2048
 """Padded tokens per forward pass: enough to be efficient, few enough to stay near the cache and to stop soon."""
@@ -22,6 +23,7 @@ class Forward:
     """Yields each window's output row as its batch is done."""
 
     def __init__(self, weights: Weights) -> None:
+        reorder(weights.model)
         self._model = weights.model
         self._device = weights.device
         accepted = inspect.signature(weights.model.forward).parameters

@@ -8,6 +8,7 @@ from typing import Any
 from inkling.engine.backend import Stop
 from inkling.engine.models.catalog import ModelSource
 from inkling.engine.models.encoder_head import EncoderHead, load_adapter
+from inkling.engine.models.reordered import reorder
 from inkling.engine.protocol import Chunk, GenerateRequest, Task
 from inkling.engine.tasks.base import number, text_of
 from inkling.engine.tasks.secret_rules import find_secrets, merge
@@ -30,6 +31,7 @@ class StarterHead:
 
     def __init__(self, source: ModelSource) -> None:
         self._head: EncoderHead = load_adapter(source.path)
+        reorder(self._head)
         self.id = source.id
         self.labels = self._head.labels
         self.task = self._head.task
