@@ -4,7 +4,7 @@ import * as assert from "node:assert";
 import * as fs from "node:fs";
 import * as path from "node:path";
 import * as vscode from "vscode";
-import { actions, cursorAfter, extension, hover, open, ready, squiggled, squiggles, until, whole } from "./editor";
+import { actions, cursorAfter, extension, hover, isAlive, open, ready, squiggled, squiggles, until, whole } from "./editor";
 
 const PROSE = "This is a bad way to begin a note.\n\nThe rest of it is quite all right and says so.\n";
 const GHOST = "orders.sort();\nlet\tlast=orders.pop();\nprinter.feed(3);\nshelf.close();\ndoor.lock();\nlight.off();"; // as the runner scripts it
@@ -18,6 +18,13 @@ describe("Inkling in VS Code", () => {
     assert.ok(status.plugins.length >= 4);
     assert.deepStrictEqual(status.plugins.filter(({ state }) => state !== "ready"), []);
     assert.ok(status.workspace.trusted);
+  });
+
+  it("runs where the files are: on the remote side, with its server", async () => {
+    const { extensionKind } = vscode.extensions.getExtension("inkling.inkling")!;
+    assert.strictEqual(extensionKind, vscode.ExtensionKind.Workspace);
+    assert.ok(vscode.env.remoteName, "the window itself is a browser's");
+    assert.ok(isAlive((await ready()).server.pid));
   });
 
   it("registers every command of the palette", async () => {
