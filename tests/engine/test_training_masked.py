@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import pytest
-import torch
 
 from inkling.training.errors import CheckpointError, TrainingError
 from inkling.training.masked import MASK, train_from_recipe
@@ -29,8 +28,12 @@ def history(run: Path, step: int) -> list[dict[str, float]]:
     return list(state["log_history"])
 
 
-def test_the_recipe_ends_in_a_model_that_fills_in(recipe_file: Path, tmp_path: Path) -> None:
-    from transformers import AutoModelForMaskedLM, AutoTokenizer
+def test_the_recipe_ends_in_a_model_that_fills_in(
+    recipe_file: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from inkling.engine.backend import Stop
+    from inkling.engine.models.store import create_backend
+    from inkling.engine.protocol import Task
 
     folder = train_from_recipe(recipe_file, tmp_path / "made", {"steps": "120", "save_every": "60"})
     assert {"config.json", "model.safetensors", "tokenizer.json", "README.md"} <= {p.name for p in folder.iterdir()}
@@ -39,12 +42,13 @@ def test_the_recipe_ends_in_a_model_that_fills_in(recipe_file: Path, tmp_path: P
     assert "held-out loss" in card
     losses = [entry["loss"] for entry in history(tmp_path / "made", 120) if "loss" in entry]
     assert losses[-1] < losses[0]
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    model = AutoModelForMaskedLM.from_pretrained(folder)
-    ids = torch.tensor([tokenizer.encode(f"def parse{MASK}(self, values")])
-    with torch.no_grad():
-        logits = model(input_ids=ids).logits
-    assert logits.shape == (1, ids.shape[1], len(tokenizer))
+    shown = capfd.readouterr()
+    assert shown.out == "" and "masked 1/120" in shown.err
+    assert "{'" not in shown.err and "it/s" not in shown.err, "Trainer's own lines and bars"
+    engine = create_backend(device="cpu", threads=1)
+    model = engine.load(str(folder), Task.FILL_MASK, quantization="auto", on_progress=lambda share: None)
+    (fills,) = model.run([f"def parse{MASK}(self, values"], {"top_k": 3}, Stop())
+    assert len(fills) == 3 and all(0 < fill["score"] < 1 for fill in fills)
 
 
 def test_a_run_resumes_from_its_checkpoint(recipe_file: Path, tmp_path: Path) -> None:

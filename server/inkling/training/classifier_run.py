@@ -24,6 +24,8 @@ from inkling.training.classifier_recipe import ClassifierRecipe
 from inkling.training.data_labelled import Example
 from inkling.training.device import pick_device, precision
 from inkling.training.errors import TrainingError
+from inkling.training.progress import RunLog
+from inkling.training.trainer_progress import show
 
 Prediction = tuple[NDArray[np.float32], NDArray[np.int64]]
 """(logits, truth) of an example: [1, labels] and [1], or [tokens, labels] and [tokens]."""
@@ -139,6 +141,7 @@ def fit(recipe: ClassifierRecipe, examples: Sequence[Example], work: Path) -> Ad
         logging_strategy="epoch",
         seed=recipe.seed,
         report_to=[],
+        disable_tqdm=True,
         remove_unused_columns=False,
         dataloader_pin_memory=device.type == "cuda",
     )
@@ -151,7 +154,9 @@ def fit(recipe: ClassifierRecipe, examples: Sequence[Example], work: Path) -> Ad
     )
     last = get_last_checkpoint(str(work)) if work.is_dir() else None
     try:
-        trainer.train(resume_from_checkpoint=last)
+        with RunLog(work, f"{recipe.name} {work.name}") as log:
+            show(trainer, log)
+            trainer.train(resume_from_checkpoint=last)
     except (torch.OutOfMemoryError, MemoryError) as error:
         raise TrainingError(
             f"Out of memory with batches of {tune.batch_size}: halve it with --set tune.batch_size="

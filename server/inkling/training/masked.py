@@ -19,6 +19,7 @@ from inkling.training.device import pick_device, precision
 from inkling.training.errors import CheckpointError, TrainingError
 from inkling.training.masked_recipe import MaskedRecipe
 from inkling.training.packing import TokenFile, Tokens, content_key
+from inkling.training.progress import RunLog
 
 MASK = "<|mask|>"
 
@@ -34,6 +35,8 @@ def train_from_recipe(path: Path, out: Path | None, overrides: Mapping[str, str]
 def run(recipe: MaskedRecipe) -> Path:
     """`train_from_recipe` for a recipe that was read."""
     from transformers import DataCollatorForLanguageModeling, Trainer
+
+    from inkling.training.trainer_progress import show
 
     folder = recipe.out
     device = pick_device(recipe.device)
@@ -51,7 +54,9 @@ def run(recipe: MaskedRecipe) -> Path:
     )
     last = _last_checkpoint(folder, trainer.model)
     try:
-        trainer.train(resume_from_checkpoint=str(last) if last else None)
+        with RunLog(folder, "masked", recipe.steps) as log:
+            show(trainer, log)
+            trainer.train(resume_from_checkpoint=str(last) if last else None)
     except KeyboardInterrupt:
         raise TrainingError(
             f"{folder}: interrupted at step {trainer.state.global_step}. "
@@ -139,6 +144,7 @@ def _arguments(recipe: MaskedRecipe, folder: Path, device: torch.device) -> Any:
         save_total_limit=2,
         logging_steps=50,
         report_to="none",
+        disable_tqdm=True,
         dataloader_pin_memory=device.type == "cuda",
     )
 

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 class RunLog:
     """Progress and metrics of one run, as a context manager."""
 
-    def __init__(self, folder: Path, title: str, steps: int, *, every: float = 30.0) -> None:
+    def __init__(self, folder: Path, title: str, steps: int = 0, *, every: float = 30.0) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._file = (folder / "metrics.jsonl").open("a", encoding="utf-8")
         self._console = Console(stderr=True)
@@ -37,6 +37,11 @@ class RunLog:
     ) -> None:
         self._bar.stop()
         self._file.close()
+
+    def set_total(self, steps: int) -> None:
+        """How long the run is, where that was not known when it began."""
+        self._steps = steps
+        self._bar.update(self._task, total=steps)
 
     def step(self, step: int, **metrics: Any) -> None:
         """Record the metrics of one step."""
