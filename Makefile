@@ -13,6 +13,7 @@ tour: $(READY)  ## a real session on examples/, in the terminal
 	@$(PY) -m inkling tour
 
 test: $(READY)  ## everything
+	@PYTHON=$(PY) tests/engine/install_servers.sh
 	@$(PY) -m pytest -q $(ARGS)
 
 check: $(READY)  ## what a reviewer would run first

@@ -14,6 +14,7 @@ import tempfile
 from contextlib import AsyncExitStack, ExitStack, aclosing, nullcontext
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from inkling.engine.fake import FakeEngine
 from inkling.engine.protocol import GenerateRequest, Priority
@@ -27,6 +28,7 @@ from .conftest import ARCHITECTURES, SAMPLE, SIZE
 from .third_party import LLAMA_CPP, TRANSFORMERS, llama_cpp, missing, transformers_serve
 
 CODE = "def add(first, second):\n    return"
+TOKEN = "transcript"
 BELOW = "\n\n\nprint(add(1, 2))\n"
 BEGIN, END = "<!-- transcript: begin -->", "<!-- transcript: end -->"
 
@@ -96,6 +98,47 @@ async def ask(lines: list[str], title: str, url: str, model: str, **changes: Any
     lines.append("")
 
 
+async def ask_with_their_clients(lines: list[str], url: str, model: str) -> None:
+    """Our engine, by the clients that people use for OpenAI's and Hugging Face's own services."""
+    import huggingface_hub
+    import openai
+
+    chat = [{"role": "user", "content": "Add two."}]
+    lines.append(f"# an Inkling engine, asked by openai {openai.__version__}")
+    async with openai.AsyncOpenAI(base_url=f"{url}/v1", api_key=TOKEN, max_retries=0) as client:
+        stream = await client.completions.create(model=model, prompt=CODE, max_tokens=8, stream=True, temperature=0)
+        pieces = [piece.choices[0].text async for piece in stream]
+        lines.append(f"completion      {''.join(pieces)!r} in {len(pieces)} pieces")
+        said: Any = await client.chat.completions.create(model=model, messages=chat, max_tokens=8, temperature=0)  # type: ignore[call-overload]
+        lines.append(f"chat            {said.choices[0].message.content!r}, {said.usage.total_tokens} tokens in all")
+        row = (await client.embeddings.create(model="starter:encoder", input="Nice.")).data[0]
+        lines.append(f"embedding       {len(row.embedding)} numbers")
+        models = [listed.id async for listed in await client.models.list()]
+        lines.append(f"models          {', '.join('MODEL' if name == model else name for name in models)}")
+        try:
+            await client.with_options(api_key="another").models.list()
+        except openai.AuthenticationError as error:
+            lines.append(f"another token   {type(error).__name__}: {error.body['reason']}")  # type: ignore[index]
+    lines += ["", f"# an Inkling engine, asked by huggingface_hub {huggingface_hub.__version__}"]
+    huggingface_hub.constants.HF_HUB_OFFLINE = False  # it would refuse even loopback
+
+    def hub(task: str, name: str) -> Any:
+        return huggingface_hub.InferenceClient(f"{url}/models/{quote(name, safe='')}/pipeline/{task}", token=TOKEN)
+
+    def theirs() -> list[str]:
+        label = hub("text-classification", "starter:tone").text_classification("Nice.")[0]
+        vector = hub("feature-extraction", "starter:encoder").feature_extraction("Nice.")
+        writer = hub("text-generation", model)  # kept: a client that is collected closes its streams
+        pieces = list(writer.text_generation(CODE, max_new_tokens=8, stream=True))
+        return [
+            f"completion      {''.join(pieces)!r} in {len(pieces)} pieces",
+            f"classification  {label.label} {label.score:.2f}",
+            f"embedding       {vector.shape[-1]} numbers",
+        ]
+
+    lines += [*await asyncio.to_thread(theirs), ""]
+
+
 async def own(stack: AsyncExitStack, model: Path) -> str:
     """Our own engine with the same model, on loopback with a token."""
     import uvicorn
@@ -111,7 +154,7 @@ async def own(stack: AsyncExitStack, model: Path) -> str:
     listener.bind(("127.0.0.1", 0))
     listener.listen()
     port = listener.getsockname()[1]
-    app = create_app(create_backend, token="transcript", hosts=frozenset({f"127.0.0.1:{port}"}))
+    app = create_app(create_backend, token=TOKEN, hosts=frozenset({f"127.0.0.1:{port}"}))
     server = Server(uvicorn.Config(app, log_config=None))
     running = asyncio.create_task(server.serve(sockets=[listener]))
 
@@ -135,9 +178,10 @@ async def main() -> None:
         url = servers.enter_context(transformers_serve(model, Path(folder)))
         await ask(lines, "transformers serve", url, str(model))
         async with AsyncExitStack() as stack:
-            os.environ["TRANSCRIPT_TOKEN"] = "transcript"
+            os.environ["TRANSCRIPT_TOKEN"] = TOKEN
             url = await own(stack, model)
             await ask(lines, "an Inkling engine", url, str(model), token_env="TRANSCRIPT_TOKEN")
+            await ask_with_their_clients(lines, url, str(model))
     text = "\n".join(lines).rstrip() + "\n"
     print(text)
     for path in map(Path, sys.argv[1:]):

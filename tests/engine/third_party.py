@@ -1,7 +1,7 @@
 """Other people's servers on loopback, with a tiny random model: llama-cpp-python's and `transformers serve`.
 
-They are not part of the project's environment. `INKLING_THIRD_PARTY` names a folder that they were installed into with
-`pip install --target FOLDER "llama-cpp-python[server]" gguf`; the default is `.cache/llama-cpp` of this repository.
+They are not part of the project's environment: `tests/engine/install_servers.sh`, which `make test` runs, puts what
+they import into `.cache/servers`, and `make bench` builds llama.cpp into `.cache/llama-cpp`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-FOLDER = Path(os.environ.get("INKLING_THIRD_PARTY") or ROOT / ".cache" / "llama-cpp")
+FOLDERS = [ROOT / ".cache" / name for name in ("servers", "llama-cpp")]
 
 LLAMA_CPP = ("llama_cpp", "gguf", "fastapi", "sse_starlette", "starlette_context", "pydantic_settings")
 TRANSFORMERS = ("fastapi", "openai", "pydantic", "uvicorn")
@@ -29,12 +29,13 @@ def missing(packages: tuple[str, ...]) -> str:
     """The packages that cannot be imported beside ours, as a reason to skip; empty when all can."""
     probe = f"import importlib.util as u; print(*[n for n in {packages!r} if u.find_spec(n) is None])"
     done = subprocess.run([sys.executable, "-c", probe], env=_environment(), capture_output=True, text=True, check=True)
-    return f"not installed: {done.stdout.strip()} (looked into {FOLDER} too)" if done.stdout.strip() else ""
+    how = "`make bench` builds llama.cpp, tests/engine/install_servers.sh installs the rest"
+    return f"not installed: {done.stdout.strip()} ({how})" if done.stdout.strip() else ""
 
 
 def _environment() -> dict[str, str]:
     # what they brought along comes before our own packages, in their process alone
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", ""), str(FOLDER)]))
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", ""), *map(str, FOLDERS)]))
     quiet = {
         "HF_HUB_OFFLINE": "1",
         "TRANSFORMERS_OFFLINE": "1",
