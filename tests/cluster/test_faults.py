@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx2
 import pytest
 from bench.cluster_load import CLASSIFY, ENCODER, LM, MODELS, Load
-from bench.ray_pool import FAKE, PORT, Pool, running
+from bench.ray_pool import FAKE, PORT, TOKEN, Pool, running
 
 from inkling.engine.protocol import GenerateRequest
 from inkling.engine.remote.connection import Remote
@@ -108,13 +108,11 @@ async def test_one_node(tmp_path: Path, say: Say) -> None:
         await killed_under_load(pool, http, "ServeReplica:inkling:gateway", say, retry=True)
         await replicas(http, 2)
 
-        shown = subprocess.run(
-            [sys.executable, "-m", "inkling", "cluster", "status", "-f", str(pool.file)],
-            env=pool.environment, capture_output=True, text=True, timeout=60,
-        )  # fmt: skip
+        shown, refused = (status_as(pool, token) for token in (TOKEN, "a-token-of-somebody-else"))
         assert shown.returncode == 0, shown.stderr
         assert LM in shown.stdout
         assert ENCODER in shown.stdout
+        assert (refused.returncode, "The token is wrong" in refused.stderr) == (1, True), refused.stderr
 
         # Told to stop in the middle of a stream, it finishes the stream.
         body = {"model": LM, "prompt": "p", "max_tokens": 300, "stream": True}
@@ -130,6 +128,14 @@ async def test_one_node(tmp_path: Path, say: Say) -> None:
         say(f"SIGTERM to `up` after 20 of a stream's 300 tokens: {words} arrive, then it ends with status {status}")
         assert (words, status) == (300, 0)
         assert pool.processes("ray::") == []
+
+
+def status_as(pool: Pool, token: str) -> subprocess.CompletedProcess[str]:
+    """`inkling cluster status` of somebody with this token."""
+    return subprocess.run(
+        [sys.executable, "-m", "inkling", "cluster", "status", "-f", str(pool.file)],
+        env={**pool.environment, "INKLING_CLUSTER_TOKEN": token}, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
 
 
 async def as_an_editors_remote(pool: Pool) -> None:

@@ -413,7 +413,13 @@ def test_up_refuses_before_it_starts_anything(tmp_path: Path, capsys: pytest.Cap
         assert main(["cluster", "config", "-f", str(file)]) == 1
         assert main(["cluster", "status", "--url", "http://127.0.0.1:9"]) == 3
     said = capsys.readouterr().err
-    for words in ("without a token is refused", "cannot be read", 'Did you mean "port"?', "No gateway answers"):
+    for words in (
+        "without a token is refused",
+        "cannot be read",
+        "with -f",
+        'Did you mean "port"?',
+        "No gateway answers",
+    ):
         assert words in said
 
 

@@ -6,7 +6,6 @@ holds the real `Backend`.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
@@ -18,17 +17,17 @@ class Stop:
     """One request's stop flag, never shared: set when its client went away or its deadline passed. Thread-safe."""
 
     def __init__(self, deadline_s: float | None = None) -> None:
-        self._event = threading.Event()
+        self._is_set = False  # nobody waits for it, so it needs no lock
         self._deadline = None if deadline_s is None else time.monotonic() + deadline_s
 
     def set(self) -> None:
         """Ask the work to end at its next token, prefill chunk or batch."""
-        self._event.set()
+        self._is_set = True
 
     @property
     def is_set(self) -> bool:
         """True once the client went away."""
-        return self._event.is_set()
+        return self._is_set
 
     @property
     def is_late(self) -> bool:

@@ -128,7 +128,12 @@ def read_settings(path: Path) -> ClusterSettings:
     try:
         table = tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
-        raise InklingError("cluster-settings", f"{path} cannot be read: {error.strerror}.") from None
+        raise InklingError(
+            "cluster-settings",
+            f"{path} cannot be read: {error.strerror}.",
+            'Name the pool\'s settings with -f. The smallest are: [[models]], id = "starter:code", '
+            'tasks = ["text-generation"], each on a line of its own.',
+        ) from None
     except ValueError as error:
         raise InklingError("cluster-settings", f"{path} is not TOML: {error}.") from None
     return settings_from(table, str(path))
