@@ -35,7 +35,7 @@ from inkling.training.classifier_recipe import ClassifierRecipe, WeakComments
 from inkling.training.classifier_run import fit, swap_entities
 from inkling.training.data_comments import comment_blocks, is_prose, strip_marker, weak_examples
 from inkling.training.data_labelled import DataError, Example, read_examples
-from inkling.training.data_ordinary import ordinary_texts
+from inkling.training.data_ordinary import ordinary_prose, ordinary_texts
 from inkling.training.data_split import deal_kinds, deal_topics
 from inkling.training.errors import TrainingError
 from inkling.training.recipe import RecipeError, load_recipe
@@ -254,7 +254,7 @@ def test_heldout_text_must_not_be_in_training(recipe_file: Callable[..., Path], 
         ({"false_alarms": '{label = "worst"}'}, "false_alarms.label must be one of the labels"),
         (
             {"false_alarms": '{label = "bad", prose = ["Rich"]}', "weak": '{packages = ["rich"], negative = "good"}'},
-            "false_alarms names Rich, whose comments are trained on",
+            "false_alarms names Rich, which is trained on",
         ),
     ],
 )
@@ -321,6 +321,14 @@ def test_comments_without_a_label_for_markers_are_ordinary_text(positive: str, l
     assert {example.topic for example in train} == {"pygls"}
     assert positive or len(train) == 7
     assert heldout == []
+
+
+def test_descriptions_are_ordinary_text_too() -> None:
+    weak = WeakComments(packages=(), negative="none", prose=("rich", "attrs"), most=4, weight=0.3)
+    found = ordinary_prose(weak, 1)
+    assert {(example.label, example.weight) for example in found} == {("none", 0.3)}
+    assert [example.topic for example in found] == ["rich, prose"] * 4 + ["attrs, prose"] * 4
+    assert all(is_prose(example.text) for example in found)
 
 
 def test_false_alarms_are_counted_in_ordinary_text(recipe_file: Callable[..., Path]) -> None:

@@ -25,7 +25,7 @@ from inkling.training.classifier_recipe import ClassifierRecipe
 from inkling.training.classifier_run import Prediction, fit, predict
 from inkling.training.data_comments import weak_examples
 from inkling.training.data_labelled import Example
-from inkling.training.data_ordinary import ordinary_texts
+from inkling.training.data_ordinary import ordinary_prose, ordinary_texts
 from inkling.training.data_split import deal_kinds
 from inkling.training.errors import TrainingError
 
@@ -44,7 +44,7 @@ def run(recipe: ClassifierRecipe) -> Path:
     folder, work = recipe.out, recipe.work
     examples, written = written_examples(recipe)
     weak_train, weak_heldout = weak_examples(recipe.weak, recipe.seed) if recipe.weak else ([], [])
-    examples += weak_train
+    examples += [*weak_train, *(ordinary_prose(recipe.weak, recipe.seed) if recipe.weak else [])]
     ordinary = ordinary_texts(recipe.false_alarms, recipe.seed) if recipe.false_alarms else {}
 
     _claim(recipe)

@@ -68,6 +68,8 @@ class WeakComments:
     """Negatives per positive."""
     most: int = 100
     """Negatives of each package, where there are no positives to go by."""
+    prose: tuple[str, ...] = ()
+    """Distributions whose descriptions are read too, sentence by sentence, as negatives: `most` of each."""
     weight: float = 0.5
 
 
@@ -135,9 +137,9 @@ class ClassifierRecipe:
     def _check_false_alarms(self, alarms: FalseAlarms) -> None:
         if self.entities or alarms.label not in self.labels:
             raise ValueError("false_alarms.label must be one of the labels of a text classifier.")
-        trained = {name.lower() for name in self.weak.packages} if self.weak else set()
+        trained = {name.lower() for name in (*self.weak.packages, *self.weak.prose)} if self.weak else set()
         if both := [name for name in (*alarms.comments, *alarms.prose) if name.lower() in trained]:
-            raise ValueError(f"false_alarms names {both[0]}, whose comments are trained on. Name other packages.")
+            raise ValueError(f"false_alarms names {both[0]}, which is trained on. Name other packages.")
 
     @property
     def entities(self) -> bool:
@@ -147,7 +149,7 @@ class ClassifierRecipe:
     @property
     def packages(self) -> set[str]:
         """The installed packages that are read."""
-        weak = {*self.weak.packages, *self.weak.heldout_packages} if self.weak else set()
+        weak = {*self.weak.packages, *self.weak.heldout_packages, *self.weak.prose} if self.weak else set()
         return weak | ({*self.false_alarms.comments, *self.false_alarms.prose} if self.false_alarms else set())
 
     @property

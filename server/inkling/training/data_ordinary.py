@@ -1,7 +1,7 @@
 """Ordinary text of installed packages, in which a warning would be a false alarm: comments, and what READMEs say.
 
 What a classifier meets every day is neither in the sentences that were written to train it nor in those that judge
-it. The packages are others than those of training.
+it. Part of it is trained on, another part, of other packages, tells how often the result is wrong.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from inkling.text.segment import SegmentKind
 from inkling.text.segments import segments
 from inkling.text.sentence import sentences
 from inkling.text.snapshot import Snapshot
-from inkling.training.classifier_recipe import FalseAlarms
+from inkling.training.classifier_recipe import FalseAlarms, WeakComments
 from inkling.training.corpus.sources import installed
 from inkling.training.data_comments import is_prose, package_comments
+from inkling.training.data_labelled import Example
 
 
 def ordinary_texts(alarms: FalseAlarms, seed: int) -> dict[str, list[str]]:
@@ -24,9 +25,20 @@ def ordinary_texts(alarms: FalseAlarms, seed: int) -> dict[str, list[str]]:
 
     Raises CorpusError when a package is not installed.
     """
-    comments = {package.name: list(package_comments(package)) for package in installed(alarms.comments)[0]}
+    packages = installed(alarms.comments)[0] if alarms.comments else []
+    comments = {package.name: list(package_comments(package)) for package in packages}
     prose = {name: description_sentences(name) for name in _present(alarms.prose)}
     return {"comments": _sample(comments, alarms.most, seed), "prose": _sample(prose, alarms.most, seed)}
+
+
+def ordinary_prose(weak: WeakComments, seed: int) -> list[Example]:
+    """Sentences of the descriptions that `weak.prose` names, as negatives; the topic is the package."""
+    found = ((name, _sample({name: description_sentences(name)}, weak.most, seed)) for name in _present(weak.prose))
+    return [
+        Example(text, label=weak.negative, topic=f"{name}, prose", weight=weak.weight)
+        for name, texts in found
+        for text in texts
+    ]
 
 
 def description_sentences(distribution: str) -> list[str]:
@@ -38,7 +50,8 @@ def description_sentences(distribution: str) -> list[str]:
 
 
 def _present(names: Sequence[str]) -> Sequence[str]:
-    installed(names)  # raises for what is missing
+    if names:
+        installed(names)  # raises for what is missing
     return names
 
 
