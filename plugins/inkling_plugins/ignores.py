@@ -27,7 +27,7 @@ def without_directives(segment: Segment) -> Segment:
 
 def may_ignore(snapshot: Snapshot) -> bool:
     """Whether there may be ignore comments at all: far cheaper than looking for them."""
-    return "inkling:" in snapshot.text
+    return snapshot.mentions("inkling:")
 
 
 class Ignores:

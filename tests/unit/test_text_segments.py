@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from inkling.text import code, grammar, markdown, syntax
 from inkling.text.languages import GRAMMARS, SYNTAXES
+from inkling.text.rope import Rope
 from inkling.text.segments import PROSE, Segment, SegmentKind, block_at, segments, sentences
 from inkling.text.snapshot import Snapshot
 from inkling.text.syntax import Scope, scope_at
@@ -451,9 +452,12 @@ def test_every_grammar_has_a_lexical_fallback() -> None:
 def test_paragraphs_after_edits_are_those_of_the_text_read_anew(
     parts: list[str], edits: list[tuple[int, int, str]]
 ) -> None:
-    text = "\n\n".join(parts)
+    rope = Rope.of("\n\n".join(parts) * 40)
     for start, length, new in [(0, 0, ""), *edits]:
-        text = text[:start] + new + text[start + length :]
-        edited = Snapshot.of(text, uri="file:///edited.txt", language="plaintext")
-        fresh = Snapshot.of(text, uri=f"file:///{uuid4()}.txt", language="plaintext")
+        start = start * 37 % (len(rope) + 1)
+        rope = rope.replace(start, min(start + length, len(rope)), new)
+        edited = Snapshot("file:///edited.txt", 0, "plaintext", rope)
+        fresh = Snapshot.of(edited.text, uri=f"file:///{uuid4()}.txt", language="plaintext")
         assert segments(edited, [SegmentKind.PARAGRAPH]) == segments(fresh, [SegmentKind.PARAGRAPH])
+        for word in ("ab.a", "b  b", "x"):
+            assert edited.mentions(word) == (word in edited.text)

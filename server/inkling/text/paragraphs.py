@@ -8,48 +8,43 @@ from operator import attrgetter
 
 from inkling.text.clean import clean_lines
 from inkling.text.code import paragraph_spans
-from inkling.text.difference import difference
+from inkling.text.difference import rope_difference
+from inkling.text.rope import Rope
 from inkling.text.segment import Segment, SegmentKind, assemble
 from inkling.text.snapshot import Snapshot
 
 _KEPT = 16
-_latest: OrderedDict[str, tuple[str, tuple[Segment, ...]]] = OrderedDict()
+_latest: OrderedDict[str, tuple[Rope, tuple[Segment, ...]]] = OrderedDict()
 
 
 def paragraph_segments(snapshot: Snapshot) -> tuple[Segment, ...]:
-    """The paragraphs in order. The cost follows the edit, but for a comparison of the two texts."""
-    text = snapshot.text
+    """The paragraphs in order. The cost follows the edit, but for moving along what lies behind it."""
     old = _latest.get(snapshot.uri)
-    found = _paragraphs(text, 0, len(text)) if old is None else _edited(*old, text)
-    _latest[snapshot.uri] = (text, found)
+    found = _paragraphs(snapshot, 0, len(snapshot)) if old is None else _edited(*old, snapshot)
+    _latest[snapshot.uri] = (snapshot.rope, found)
     _latest.move_to_end(snapshot.uri)
     while len(_latest) > _KEPT:
         _latest.popitem(last=False)
     return found
 
 
-def _paragraphs(text: str, base: int, end: int) -> tuple[Segment, ...]:
+def _paragraphs(snapshot: Snapshot, base: int, end: int) -> tuple[Segment, ...]:
+    text = snapshot.slice(base, end)
     return tuple(
-        assemble(
-            SegmentKind.PARAGRAPH,
-            base + start,
-            base + stop,
-            clean_lines(text[base + start : base + stop]),
-            base + start,
-        )
-        for start, stop in paragraph_spans(text[base:end])
+        assemble(SegmentKind.PARAGRAPH, base + start, base + stop, clean_lines(text[start:stop]), base + start)
+        for start, stop in paragraph_spans(text)
     )
 
 
-def _edited(old: str, known: tuple[Segment, ...], new: str) -> tuple[Segment, ...]:
+def _edited(old: Rope, known: tuple[Segment, ...], snapshot: Snapshot) -> tuple[Segment, ...]:
     """A paragraph stays when the gap towards the edit is whole: then the edit cannot have joined it to anything."""
-    start, old_end, new_end = difference(old, new)
+    start, old_end, new_end = rope_difference(old, snapshot.rope)
     if start == old_end == new_end:
         return known
     before = max(0, bisect_right(known, start, key=attrgetter("start")) - 1)
     after = min(len(known), bisect_left(known, old_end, key=attrgetter("end")) + 1)
     by = new_end - old_end
     first = known[before - 1].end if before else 0
-    last = known[after].start + by if after < len(known) else len(new)
+    last = known[after].start + by if after < len(known) else len(snapshot)
     tail = known[after:] if not by else tuple(segment.moved(by) for segment in known[after:])
-    return known[:before] + _paragraphs(new, first, last) + tail
+    return known[:before] + _paragraphs(snapshot, first, last) + tail

@@ -129,6 +129,26 @@ class Rope:
                 node = node.right
         return line + bisect_right(node.ends, offset)
 
+    def place(self, offset: int) -> tuple[int, int]:
+        """The line that `offset` lies in, and how far; inside `\\r\\n` it is at the line's end."""
+        node, base, line = self.root, 0, 0
+        while isinstance(node, Branch):
+            left = node.left
+            if offset - base < left.chars:
+                node = left
+            else:
+                base += left.chars
+                line += left.breaks
+                node = node.right
+        at = offset - base
+        before = bisect_right(node.ends, at)
+        if at and node.text[at - 1 : at + 1] == "\r\n":
+            offset -= 1
+        line += before
+        if before:
+            return line, offset - base - node.ends[before - 1]
+        return line, offset - (self._after_break(line)[0] if line else 0)
+
     def units_before(self, offset: int, *, utf8: bool) -> int:
         """UTF-8 bytes, or else UTF-16 code units, before `offset`."""
         node, units = self.root, 0

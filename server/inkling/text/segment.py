@@ -29,6 +29,8 @@ class SegmentKind(StrEnum):
     """A Markdown heading with what follows it, up to the next heading of its level or above."""
     COMMIT_MESSAGE = "commit_message"
 
+    __hash__ = str.__hash__  # an enum's own is written in Python, and a document has thousands of segments
+
 
 @dataclass(frozen=True, slots=True)
 class Segment:

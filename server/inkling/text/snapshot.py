@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 
+from inkling.text.mentions import mentions
 from inkling.text.position import Position, Range
 from inkling.text.rope import Rope, without_surrogates
 
@@ -59,6 +60,10 @@ class Snapshot:
             self._text = self.slice(0, len(self.rope))
         return self._text
 
+    def mentions(self, word: str) -> bool:
+        """Whether a word, or any other short string, occurs in the text. After an edit that costs O(log n)."""
+        return self.rope.fold(mentions(word))[0]
+
     @property
     def line_count(self) -> int:
         """Lines, at least 1: the text after the last line end counts, be it empty."""
@@ -111,10 +116,7 @@ class Snapshot:
 
     def position(self, offset: int) -> Position:
         """An offset's position; an offset between `\\r` and `\\n` is at the end of its line."""
-        offset = min(max(offset, 0), len(self.rope))
-        line = self.rope.line_at(offset)
-        start, end, _ = self.rope.line_span(line)
-        return Position(line, min(offset, end) - start)
+        return Position(*self.rope.place(min(max(offset, 0), len(self.rope))))
 
     def range(self, start: int, end: int) -> Range:
         """The range between two offsets."""
