@@ -92,7 +92,7 @@ export async function chooseModel(client: LanguageClient): Promise<void> {
       detail: one.description,
       id: one.id,
     })),
-    { title: `Inkling: the model for ${use.label}`, placeHolder: "On this machine; `inkling models pull ID` gets others", matchOnDetail: true },
+    { title: `Inkling: the model for ${use.label}`, placeHolder: "On this machine; Download a Model… gets others", matchOnDetail: true },
   );
   if (choice) {
     await writeSetting(key, choice.id);

@@ -211,6 +211,33 @@ describe("Inkling in VS Code", () => {
     assert.strictEqual(asked.length, answers.length);
   });
 
+  it("downloads a model of the hub once the user has agreed to its size, and shows how far it is", async () => {
+    const { showInputBox, showInformationMessage, withProgress } = vscode.window;
+    const told: string[] = [];
+    const shown: { title?: string; cancellable?: boolean; said: string[] }[] = [];
+    Object.assign(vscode.window, {
+      showInputBox: async () => "org/good",
+      showInformationMessage: async (message: string, ...buttons: vscode.MessageItem[]) => (told.push(message), buttons.find(({ title }) => title === "Download")),
+      withProgress: (options: vscode.ProgressOptions, task: Parameters<typeof withProgress>[1]) =>
+        withProgress(options, (progress, token) => {
+          const said: string[] = [];
+          shown.push({ ...options, said });
+          return task({ report: (value) => (said.push(`${(value as { message?: string }).message}`), progress.report(value)) }, token);
+        }),
+    });
+    try {
+      await vscode.commands.executeCommand("inkling.downloadModel");
+      await until("the end", () => told.length === 2);
+    } finally {
+      Object.assign(vscode.window, { showInputBox, showInformationMessage, withProgress });
+    }
+    assert.match(told[0], /^Download 30\.0 MB in 5 files from http:\S+ \(org\/good, licence: apache-2\.0\)\?$/);
+    assert.match(told[1], /org\/good is here and whole: 30\.0 MB, for text-classification/);
+    const bar = shown.find(({ title }) => title === "Downloading org/good");
+    assert.ok(bar?.cancellable, JSON.stringify(shown));
+    assert.ok(bar.said.some((text) => /[1-9]\d?\.0 of 30\.0 MB/.test(text)), bar.said.join());
+  });
+
   it("offers the models that can do a feature's task, and writes the choice into the user's settings", async () => {
     const seen: (vscode.QuickPickItem & { id?: string })[][] = [];
     const real = vscode.window.showQuickPick;

@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from tests.unit.hub import Hub, classifier, serve
 
 from .code_server import CLIENT, MODULES, build, code_server, drive, need_code_server, server_settings
 from .conftest import REPOSITORY, SCRIPTED
@@ -52,10 +53,12 @@ def test_extension_host(home: Path) -> None:
     several.write_text(json.dumps({"folders": [{"path": str(folder)} for folder in folders[:2]]}))
     settings = {**server_settings(home), "inkling.settings": models}
     driver = ("--vscode-option", "enable-smoke-test-driver")
-    with code_server(home, workspace, settings, *driver, INKLING_MOCHA=str(MODULES / "mocha"), **SCRIPTED) as host:
+    variables = {"INKLING_MOCHA": str(MODULES / "mocha"), "HF_HUB_CACHE": str(home / "hub"), **SCRIPTED}
+    hub = Hub({"org/good": classifier(30_000_000)}, slow={"model.safetensors"})
+    with serve(hub), code_server(home, workspace, settings, *driver, HF_ENDPOINT=hub.url, **variables) as host:
         said = drive("host.mjs", home, host, str(several), str(CLIENT), timeout_s=390)
     print(said)
-    assert int(re.search(r"(\d+) passing", said)[1]) >= 23, said
+    assert int(re.search(r"(\d+) passing", said)[1]) >= 24, said
     assert "failing" not in said
     seen = json.loads(re.search(r"progress: (\[.*\])", said)[1])
     loading = re.compile(r"loading a model.*fake\?load_s=2")

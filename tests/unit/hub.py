@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import struct
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,18 +16,32 @@ from urllib.parse import urlsplit
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
+def classifier(size: int) -> dict[str, bytes]:
+    """The files of a model whose weights have `size` bytes. The hub's library writes 10 MB at a time."""
+    header = json.dumps({"w": {"dtype": "F32", "shape": [size // 4], "data_offsets": [0, size]}}).encode()
+    return {
+        "config.json": b'{"model_type": "bert", "architectures": ["BertForSequenceClassification"]}',
+        "tokenizer.json": b"{}",
+        "tokenizer_config.json": b"{}",
+        "model.safetensors": struct.pack("<Q", len(header)) + header + bytes(size),
+        "README.md": b"---\nlicense: apache-2.0\n---\n",
+    }
+
+
 @dataclass
 class Hub:
     """Repositories by id, each file name → content. `requests` are the paths asked for, `tokens` what came as proof.
 
     `gated` ids answer 403; a name in `cut` breaks off after half its bytes, once; one in `damaged` comes with other
-    bytes than were published. `commit` is what the branch `main` is at.
+    bytes than were published; one in `slow` comes in ten parts, over a second and a half.
+    `commit` is what the branch `main` is at.
     """
 
     repositories: dict[str, dict[str, bytes]]
     gated: set[str] = field(default_factory=set)
     cut: set[str] = field(default_factory=set)
     damaged: set[str] = field(default_factory=set)
+    slow: set[str] = field(default_factory=set)
     commit: str = COMMIT
     requests: list[str] = field(default_factory=list)
     tokens: set[str] = field(default_factory=set)
@@ -132,6 +148,12 @@ def serve(hub: Hub) -> Iterator[Hub]:
                 hub.cut.discard(name)
                 self.wfile.write(content[start : (start + len(content)) // 2])
                 self.close_connection = True
+                return
+            if name in hub.slow:
+                part = len(content) // 10 + 1
+                for at in range(start, len(content), part):
+                    self.wfile.write(content[at : at + part])
+                    time.sleep(0.15)
                 return
             self.wfile.write(content[start:])
 

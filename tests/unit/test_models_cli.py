@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import socket
-import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,20 +16,15 @@ from inkling.engine.models.recommend import CANDIDATES, Machine
 from inkling.engine.models.seal import describe, seal
 from inkling.engine.protocol import Task
 
-from .hub import COMMIT, Hub, serve
+from .hub import COMMIT, Hub, classifier, serve
 
-HEADER = json.dumps({"w": {"dtype": "F32", "shape": [25000], "data_offsets": [0, 100_000]}}).encode()
-WEIGHTS = struct.pack("<Q", len(HEADER)) + HEADER + bytes(range(250)) * 400
 GOOD = {
-    "config.json": b'{"model_type": "bert", "architectures": ["BertForSequenceClassification"]}',
-    "tokenizer.json": b"{}",
-    "tokenizer_config.json": b"{}",
-    "model.safetensors": WEIGHTS,
+    **classifier(100_000),
     "pytorch_model.bin": b"never wanted",
     "modeling_evil.py": b"never wanted",
     "onnx/model.onnx": b"never wanted",
-    "README.md": b"---\nlicense: apache-2.0\n---\n",
 }
+WEIGHTS = GOOD["model.safetensors"]
 
 
 @pytest.fixture

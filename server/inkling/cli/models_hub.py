@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import asdict
 
 from inkling.cli.models_common import USED_BY, print_table, size
+from inkling.engine.models import pull
 from inkling.engine.protocol import Task
 from inkling.errors import InklingError
+
+REPORT_S = 0.3
+"""Between two reports of a download to a program."""
 
 
 def add_actions(action: Callable[[str, str], argparse.ArgumentParser]) -> None:
@@ -21,6 +27,7 @@ def add_actions(action: Callable[[str, str], argparse.ArgumentParser]) -> None:
     pulling.add_argument("model", metavar="ID", help="org/name or org/name@revision")
     pulling.add_argument("--yes", action="store_true", help="do not ask before downloading")
     pulling.add_argument("--force", action="store_true", help="download again what is here already")
+    pulling.add_argument("--steps", action="store_true", help=argparse.SUPPRESS)  # for the language server
     pulling.add_argument("--token", action="store_true", help="send your saved access token, for private models")
     pulling.add_argument("--endpoint", metavar="URL", help="another hub (default: HF_ENDPOINT or huggingface.co)")
 
@@ -63,15 +70,16 @@ def run_recommend(args: argparse.Namespace) -> int:
 
 def run_pull(args: argparse.Namespace) -> int:
     """Ask, download, verify."""
-    from inkling.engine.models import pull
-
     plan = pull.plan(args.model, endpoint=args.endpoint, use_token=args.token)
     missing = plan.bytes if args.force else plan.missing_bytes
+    question = (
+        f"Download {size(missing)} in {len(plan.files)} files from {plan.endpoint} "
+        f"({plan.id}, licence: {plan.licence or 'not stated'})?"
+    )
+    if args.steps:
+        return _pull_in_steps(plan, question)
     if missing and not args.yes:
-        _ask(
-            f"Download {size(missing)} in {len(plan.files)} files from {plan.endpoint} "
-            f"({plan.id}, licence: {plan.licence or 'not stated'})?"
-        )
+        _ask(question)
     source = pull.fetch(plan, use_token=args.token, force=args.force, quiet=args.json)
     if args.json:
         report = {"id": source.id, "path": str(source.path), "bytes": source.bytes, "commit": plan.commit}
@@ -81,6 +89,34 @@ def run_pull(args: argparse.Namespace) -> int:
     if usable := [task for task in source.tasks if task in USED_BY]:
         print(f"Run `inkling models use {usable[0]} {source.id}` to put it to work.")
     return 0
+
+
+def _pull_in_steps(plan: pull.Plan, question: str) -> int:
+    """As a program drives it: a line of JSON with the question, answered by a line "yes" unless all is here; lines with
+    the bytes that are here and that are wanted; one with the model. Ends when nobody reads it any more.
+    """
+    if plan.missing_bytes:
+        _say({"question": question})
+        if sys.stdin.readline().strip() != "yes":
+            raise InklingError("not-confirmed", "Nothing was downloaded.")
+    ended = threading.Event()
+    threading.Thread(target=_report, args=(plan, ended), daemon=True).start()
+    source = pull.fetch(plan, quiet=True)
+    ended.set()
+    _say({"id": source.id, "bytes": source.bytes, "tasks": [str(task) for task in source.tasks]})
+    return 0
+
+
+def _report(plan: pull.Plan, ended: threading.Event) -> None:
+    try:
+        while not ended.wait(REPORT_S):
+            _say({"here": pull.bytes_here(plan), "of": plan.bytes})
+    except OSError:  # the reader has gone
+        os._exit(1)
+
+
+def _say(step: dict[str, object]) -> None:
+    print(json.dumps(step), flush=True)
 
 
 def _ask(question: str) -> None:

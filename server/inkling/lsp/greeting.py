@@ -30,9 +30,10 @@ APPLY_ACTION = "inkling.applyAction"
 WHY_NOTHING = "inkling.whyNothing"
 RESTART_ENGINE = "inkling.restartEngine"
 ENABLE_PLUGIN = "inkling.enablePlugin"
+DOWNLOAD_MODEL = "inkling.downloadModel"
 TEXT_SCHEME = "inkling-text"
 """Of the URIs of read-only documents that we give the text of."""
-OWN_COMMANDS = (APPLY_ACTION, WHY_NOTHING, RESTART_ENGINE, ENABLE_PLUGIN)
+OWN_COMMANDS = (APPLY_ACTION, WHY_NOTHING, RESTART_ENGINE, ENABLE_PLUGIN, DOWNLOAD_MODEL)
 
 
 @dataclass(frozen=True)

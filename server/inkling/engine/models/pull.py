@@ -107,6 +107,14 @@ def fetch(chosen: Plan, *, use_token: bool = False, force: bool = False, quiet: 
     return verify(chosen.id)
 
 
+def bytes_here(chosen: Plan) -> int:
+    """How much of it lies in the cache, whole files and parts. What other revisions brought counts as here, too."""
+    repo, _ = hub_cache.parse_hub_id(chosen.id) or ("", "")
+    blobs = hub_cache.repository_folder(repo) / "blobs"
+    sizes = [blob.stat().st_size for blob in blobs.glob("*")] if blobs.is_dir() else []
+    return min(sum(sizes), chosen.bytes)
+
+
 def _point(repo: str, revision: str, commit: str) -> None:
     """Have the branch or tag name the commit in the cache, which the hub's library does only when asked for it."""
     if revision != commit:

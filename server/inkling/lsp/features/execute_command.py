@@ -7,7 +7,8 @@ method returned, or null.
 
 Our own commands: `inkling.applyAction` (a code action for clients without `codeAction/resolve`; its argument is that
 action's data), `inkling.whyNothing` (`{"uri": …, "position": …}`: the last reasons there as text),
-`inkling.restartEngine`, and `inkling.enablePlugin` (`{"name": …}`: give a disabled plugin another chance).
+`inkling.restartEngine`, `inkling.enablePlugin` (`{"name": …}`: give a disabled plugin another chance), and
+`inkling.downloadModel` (`{"model": "org/name"}`: from the hub, in the background, after the user has agreed).
 """
 
 from __future__ import annotations
@@ -19,8 +20,16 @@ from lsprotocol import types
 from pygls.exceptions import JsonRpcInvalidParams
 
 from inkling.api import InklingError, Range, Severity, Snapshot
+from inkling.lsp.downloads import Downloads
 from inkling.lsp.features.code_action import apply_data
-from inkling.lsp.greeting import APPLY_ACTION, COMMAND_PREFIX, ENABLE_PLUGIN, RESTART_ENGINE, WHY_NOTHING
+from inkling.lsp.greeting import (
+    APPLY_ACTION,
+    COMMAND_PREFIX,
+    DOWNLOAD_MODEL,
+    ENABLE_PLUGIN,
+    RESTART_ENGINE,
+    WHY_NOTHING,
+)
 from inkling.lsp.protocol import REQUEST_FAILED, Failed
 from inkling.plugins import Entry, Method
 
@@ -32,11 +41,13 @@ KIND = "command"
 
 def register(session: Session) -> None:
     """Register the method."""
+    downloads = Downloads(session)
     own: dict[str, Callable[[Any, types.ProgressToken | None], Awaitable[Any]]] = {
         APPLY_ACTION: lambda argument, token: apply_data(session, argument, token),
         WHY_NOTHING: lambda argument, token: why_nothing(argument),
         RESTART_ENGINE: lambda argument, token: session.engine.restart(),
         ENABLE_PLUGIN: lambda argument, token: enable(argument),
+        DOWNLOAD_MODEL: lambda argument, token: downloads.begin(argument),
     }
 
     @session.server.feature(types.WORKSPACE_EXECUTE_COMMAND)
