@@ -104,6 +104,7 @@ try {
   tell("token-lens", { marks: await marks() });
   await shot("token-lens");
   await command("Inkling: Show Token Boundaries");
+  await command("Notifications: Clear All Notifications"); // that they are off
 
   // Ghost text: what it said over time is recorded, since no picture can show growth.
   await screen.record();
