@@ -24,6 +24,8 @@ TaskName = Literal[
     "text-generation",
 ]
 SurfaceName = Literal["diagnostics", "hover", "code-lens", "code-action", "command", "semantic-tokens", "inlay-hint"]
+NOTHING = frozenset({"none", "O"})
+"""What classifiers call it when there is nothing to say: shows where a rule names it, and else does not."""
 READS = frozenset({"text-classification", "zero-shot-classification", "token-classification"})
 """Tasks whose results are findings: they may show at every surface, and are remembered."""
 SURFACES: Mapping[str, frozenset[str]] = {
@@ -71,7 +73,7 @@ class Rule:
     labels: Mapping[str, Level] = field(default_factory=dict)
     """How each label shows; with any named, labels that are not named are off, unless `*` is among them."""
     severity: Level = "information"
-    """How a label shows that `labels` does not name, when it names none."""
+    """How a label shows that `labels` does not name, when it names none; labels called `none` and `O` are off."""
     threshold: float = field(default=0.5, metadata={"min": 0.0, "max": 1.0})
     """The least score that shows."""
     thresholds: Mapping[str, float] = field(default_factory=dict, metadata={"min": 0.0, "max": 1.0})
@@ -182,7 +184,7 @@ class Rule:
 
     def level(self, label: str) -> Level:
         """How a label shows."""
-        rest: Level = "off" if self.labels else self.severity
+        rest: Level = "off" if self.labels or label in NOTHING else self.severity
         return self.labels.get(label) or self.labels.get("*") or rest
 
     def least(self, label: str) -> float:

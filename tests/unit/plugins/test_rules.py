@@ -133,6 +133,20 @@ def test_complaints(change: dict[str, Any], key: str, says: str) -> None:
     assert (where, says in words) == (key, True), words
 
 
+@pytest.mark.parametrize(
+    ("change", "label", "level"),
+    [
+        ({}, "hostile", "information"),
+        ({}, "none", "off"),
+        ({"labels": {"none": "hint"}}, "none", "hint"),
+        ({"labels": {"*": "hint"}}, "none", "hint"),
+        ({"labels": {"kind": "hint"}}, "hostile", "off"),
+    ],
+)
+def test_how_a_label_shows(change: dict[str, Any], label: str, level: str) -> None:
+    assert Rule(name="r", **change).level(label) == level
+
+
 async def test_a_finding_says_all_that_is_known(started: Any) -> None:
     rule = Rule(
         name="tone",
