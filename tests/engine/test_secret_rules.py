@@ -131,8 +131,25 @@ def test_entropy_is_in_bits_per_character() -> None:
 
 def test_rules_win_over_the_model_and_nothing_overlaps() -> None:
     rule, close, far = Entity("TOKEN", 0.8, 5, 20), Entity("KEY", 0.99, 7, 25), Entity("PERSON", 0.6, 30, 33)
-    assert merge([close, far], [rule]) == [rule, far]
+    assert merge("key 0" * 9, [close, far], [rule]) == [rule, far]
     assert without_overlaps([rule, close, far]) == [close, far]
+
+
+@pytest.mark.parametrize(
+    ("label", "words", "stays"),
+    [
+        ("KEY", "tomlkit", False),
+        ("KEY", "container", False),
+        ("KEY", "k1", False),
+        ("KEY", "f81d4fae", True),
+        ("PASSWORD", "+", False),
+        ("PASSWORD", "hunter2", True),
+        ("PERSON", "Al", True),
+    ],
+)
+def test_what_the_model_found_must_be_possible(label: str, words: str, stays: bool) -> None:
+    found = Entity(label, 0.9, 3, 3 + len(words))
+    assert merge(f"so {words} it is", [found], []) == [found] * stays
 
 
 @given(st.text())

@@ -44,9 +44,17 @@ def find_secrets(text: str) -> list[Entity]:
     return without_overlaps(found)
 
 
-def merge(model: Sequence[Entity], rules: Sequence[Entity]) -> list[Entity]:
-    """The rules' findings, and the model's where no rule spoke."""
-    return without_overlaps([*rules, *model], key=lambda entity: entity in rules)
+def merge(text: str, model: Sequence[Entity], rules: Sequence[Entity]) -> list[Entity]:
+    """The rules' findings, and the model's where no rule spoke and what it found can be such a thing."""
+    likely = [entity for entity in model if _can_be(entity.label, text[entity.start : entity.end])]
+    return without_overlaps([*rules, *likely], key=lambda entity: entity in rules)
+
+
+def _can_be(label: str, words: str) -> bool:
+    """A key is long and has digits, which no name of a variable or a package is by chance; a password is no sign."""
+    if label == "KEY":
+        return len(words) >= 8 and any(map(str.isdigit, words))
+    return label != "PASSWORD" or len(words) >= 4
 
 
 def without_overlaps(entities: Iterable[Entity], key: Callable[[Entity], bool] = lambda entity: False) -> list[Entity]:

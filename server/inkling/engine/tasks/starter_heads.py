@@ -71,7 +71,7 @@ class StarterHead:
     def _spans(self, texts: Sequence[str]) -> list[list[dict[str, Any]]]:
         found = self._head.spans(texts)
         if self._head.config.get("rules") == "secrets":
-            found = [merge(spans, find_secrets(text)) for text, spans in zip(texts, found, strict=True)]
+            found = [merge(text, spans, find_secrets(text)) for text, spans in zip(texts, found, strict=True)]
         return [
             [
                 {
