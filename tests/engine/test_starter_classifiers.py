@@ -24,6 +24,7 @@ from inkling.engine.models.encoder import (
     encoder_folder,
     length_batches,
     load_encoder,
+    pad,
     tokenize,
     verify_encoder,
 )
@@ -188,6 +189,20 @@ def test_windows_overlap_and_keep_offsets() -> None:
     assert len(first) == 64
     assert others[0].offsets[1][0] < first.offsets[-2][1]
     assert others[-1].offsets[-2][1] == len(text)
+
+
+def test_a_long_text_is_the_weighted_mean_of_its_windows(heads: dict[str, EncoderHead]) -> None:
+    head, filler = heads["tone"], "This is a long and pleasant sentence. " * 30
+    text = filler + "You are a stupid idiot and everybody hates you. " * 10
+    first = tokenize([text], head.max_length, stride=head.max_length // 8)[0]
+    windows = [first, *first.overflowing]
+    with torch.inference_mode():
+        scores = [head(*pad([window])).softmax(-1)[0].numpy() for window in windows]
+    expected = np.average(scores, axis=0, weights=[len(window) for window in windows])
+    assert len(windows) > 2
+    np.testing.assert_allclose(head.probabilities([text])[0], expected, atol=1e-5)
+    hostile = head.labels.index("hostile")
+    assert head.probabilities([text])[0][hostile] > head.probabilities([filler])[0][hostile] + 0.1
 
 
 def test_an_entity_cut_by_a_window_is_joined() -> None:

@@ -109,24 +109,33 @@ class EncoderHead(nn.Module):
             ids, mask = pad([encodings[index] for index in batch])
             yield from zip(batch, self(ids, mask), strict=True)
 
-    def probabilities(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Calibrated probabilities, float32 [n, labels], columns as in `labels`."""
-        result = np.zeros((len(texts), len(self.labels)), dtype=np.float32)
-        for index, logits in self._logits(tokenize(texts, self.max_length)):
-            result[index] = logits.softmax(-1).numpy()
-        return result
-
-    def spans(self, texts: Sequence[str]) -> list[list[Entity]]:
-        """Entities per text in reading order, without label `O` and scores under the label's threshold.
-
-        A text longer than `max_length` is read in windows that overlap by an eighth.
-        """
+    def _windows(self, texts: Sequence[str]) -> tuple[list[Encoding], list[int]]:
+        """Windows of at most `max_length` tokens that overlap by an eighth, and for each the number of its text."""
         windows: list[Encoding] = []
         owners: list[int] = []
         for index, encoding in enumerate(tokenize(texts, self.max_length, stride=self.max_length // 8)):
             parts = [encoding, *encoding.overflowing]
             windows += parts
             owners += [index] * len(parts)
+        return windows, owners
+
+    def probabilities(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Calibrated probabilities, float32 [n, labels], columns as in `labels`.
+
+        Of a text in several windows the mean of theirs, weighted by their numbers of tokens.
+        """
+        windows, owners = self._windows(texts)
+        result = np.zeros((len(texts), len(self.labels)), dtype=np.float32)
+        tokens = np.zeros((len(texts), 1), dtype=np.float32)
+        for window, logits in self._logits(windows):
+            weight = len(windows[window])
+            result[owners[window]] += weight * logits.softmax(-1).numpy()
+            tokens[owners[window]] += weight
+        return result / tokens
+
+    def spans(self, texts: Sequence[str]) -> list[list[Entity]]:
+        """Entities per text in reading order, without label `O` and scores under the label's threshold."""
+        windows, owners = self._windows(texts)
         found: list[list[Entity]] = [[] for _ in windows]
         for window, logits in self._logits(windows):
             scores = logits[: len(windows[window])].softmax(-1).numpy()
