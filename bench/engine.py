@@ -1,8 +1,8 @@
 """What sharing the engine costs: overhead per request and token, a second window, forty windows, a crash, a cancel.
 
 The model side is scripted (`inkling.engine.fake_backend`), so that the figures are those of the serving alone; memory
-is measured with real weights. The peer of the overhead rows is a bare Starlette app on a Unix socket of this machine,
-asked by a general HTTP client (`httpx2`): what a request costs when nothing is done with it.
+is measured with real weights. The peers of the overhead rows are a bare Starlette app on a Unix socket of this machine,
+asked as the engine is and by a general HTTP client (`httpx2`): what a request costs when nothing is done with it.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ import psutil
 
 from bench.row import Row, row
 from inkling.engine.client import EngineClient, EngineSettings
+from inkling.engine.local_http import LocalHttp, events_of
 from inkling.engine.protocol import GenerateRequest, Priority
-from inkling.engine.runtime import BACKEND_VARIABLE
+from inkling.engine.runtime import BACKEND_VARIABLE, Info
 
 BARE = """
 import json, sys, uvicorn
@@ -83,7 +84,7 @@ async def _client() -> AsyncGenerator[EngineClient, None]:
 
 
 @asynccontextmanager
-async def _bare(folder: Path) -> AsyncGenerator[httpx2.AsyncClient, None]:
+async def _bare(folder: Path) -> AsyncGenerator[tuple[LocalHttp, httpx2.AsyncClient], None]:
     path = folder / "bare"
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", BARE, str(path))
     try:
@@ -92,7 +93,9 @@ async def _bare(folder: Path) -> AsyncGenerator[httpx2.AsyncClient, None]:
         ) as http:
             while not _listens(path):  # noqa: ASYNC110 - another process has no event of ours
                 await asyncio.sleep(0.05)
-            yield http
+            local = LocalHttp(Info("bare", process.pid, 0.0, socket=str(path)))
+            yield local, http
+            local.close()
     finally:
         process.terminate()
         await process.wait()
@@ -122,34 +125,40 @@ async def _text(client: EngineClient, request: GenerateRequest) -> int:
 
 async def _overhead(folder: Path, repeats: int) -> list[Row]:
     tokens = 500
-    async with _bare(folder) as http, _client() as client:
+    async with _bare(folder) as (local, http), _client() as client:
 
-        async def bare_unary() -> object:
-            return (await http.post("/unary", json={"inputs": ["a sentence"]})).json()
+        async def by_local(path: str, body: object) -> int:
+            async with local.stream("POST", path, json.dumps(body).encode()) as response:
+                if path == "/unary":
+                    return len(json.loads(await response.read()))
+                async with aclosing(events_of(response)) as events:
+                    return sum([bool(json.loads(data)["choices"]) async for data in events])
 
-        async def bare_stream() -> int:
-            count = 0
-            async with http.stream("POST", "/stream", json={"max_tokens": tokens}) as response:
-                async for event in httpx2.EventSource(response):
-                    count += bool(json.loads(event.data)["choices"])
-            return count
+        async def by_httpx2(path: str, body: object) -> int:
+            if path == "/unary":
+                return len((await http.post(path, json=body)).json())
+            async with http.stream("POST", path, json=body) as response:
+                return sum([bool(json.loads(event.data)["choices"]) async for event in httpx2.EventSource(response)])
 
         request = GenerateRequest("fake", "p", max_tokens=tokens, priority=Priority.COMPLETION)
-        unary, unary_bare = await _medians_ms(
-            repeats, lambda: client.classify(["a sentence"], model="fake"), bare_unary
+        sentence, stream = {"inputs": ["a sentence"]}, {"max_tokens": tokens}
+        unary_ms = await _medians_ms(
+            repeats,
+            lambda: client.classify(["a sentence"], model="fake"),
+            lambda: by_local("/unary", sentence),
+            lambda: by_httpx2("/unary", sentence),
         )
-        stream, stream_bare = await _medians_ms(max(3, repeats // 20), lambda: _text(client, request), bare_stream)
-    peer = "bare Starlette on such a socket, asked by httpx2"
+        stream_ms = await _medians_ms(
+            max(3, repeats // 20),
+            lambda: _text(client, request),
+            lambda: by_local("/stream", stream),
+            lambda: by_httpx2("/stream", stream),
+        )
+    peers = ("bare Starlette, asked the same way", "bare Starlette, asked by httpx2")
     return [
-        row("engine/overhead per request", unary, "ms", better="less", peer=peer, peer_value=unary_bare),
-        row(
-            "engine/overhead per token",
-            stream / tokens,
-            "ms",
-            better="less",
-            peer=peer,
-            peer_value=stream_bare / tokens,
-        ),
+        row(f"engine/overhead per {what}", ours / share, "ms", better="less", peer=peer, peer_value=bare / share)
+        for what, share, (ours, *bares) in (("request", 1, unary_ms), ("token", tokens, stream_ms))
+        for peer, bare in zip(peers, bares, strict=True)
     ]
 
 

@@ -36,7 +36,12 @@ export function activate(context: vscode.ExtensionContext): Api {
     void made.restart();
     return made;
   };
-  const controller = () => (loading ??= load());
+  const controller = () =>
+    (loading ??= load().catch((error) => {
+      loading = undefined; // asked for again, it is tried again
+      status.say("failed", `could not be loaded: ${error}. Reload the window, or install the extension again.`);
+      throw error;
+    }));
   const command = (id: string, run: (control: Controller) => unknown) =>
     vscode.commands.registerCommand(`inkling.${id}`, async () => run(await controller()));
   context.subscriptions.push(
@@ -50,7 +55,7 @@ export function activate(context: vscode.ExtensionContext): Api {
     command("runCommand", (control) => control.runCommand()),
     ...ALIASES.map((alias) => command(alias.command, (control) => control.runAlias(alias))),
   );
-  setImmediate(() => controller().catch((error) => status.say("failed", `could not be loaded: ${error}`)));
+  setImmediate(() => controller().catch(() => undefined)); // it has been said
   return {
     status: async () => (await controller()).status(),
     activationMs: evaluationMs + performance.now() - began,
@@ -59,5 +64,5 @@ export function activate(context: vscode.ExtensionContext): Api {
 }
 
 export async function deactivate(): Promise<void> {
-  await (await loading)?.end();
+  await (await loading?.catch(() => undefined))?.end();
 }

@@ -25,7 +25,11 @@ def hostile(workspace: Path, ran: Path) -> None:
     for name in ("python", "inkling"):
         (programs / name).write_text(f'#!/bin/sh\ntouch {ran}\nexec {sys.executable} "$@"\n')
         (programs / name).chmod(0o755)
-    chosen = {"inkling.interpreter": str(programs / "python"), "inkling.command": ["touch", str(ran)]}
+    chosen = {
+        "inkling.interpreter": str(programs / "python"),
+        "inkling.command": ["touch", str(ran)],
+        "inkling.settings": {"classify": {"model": "fake?from=vscode"}},
+    }
     (workspace / ".vscode").mkdir()
     (workspace / ".vscode" / "settings.json").write_text(json.dumps(chosen))
     (workspace / "inkling.toml").write_text('[classify]\nmodel = "fake?from=toml"\n')
@@ -46,7 +50,7 @@ def test_restricted_and_virtual_workspaces(home: Path) -> None:
     assert "restricted: the workspace is not trusted" in restricted["hover"]
     assert "starter:tone" in restricted["hover"] and "fake" not in restricted["hover"], "its own model is not used"
     assert not restricted["ran"], "a program of the workspace ran before it was trusted"
-    assert "restricted" not in trusted["hover"] and "fake?from=toml" in trusted["hover"]
+    assert "restricted" not in trusted["hover"] and "fake?from=vscode" in trusted["hover"]
     assert trusted["ran"], "its interpreter counts as soon as it is trusted"
     assert "Inkling is off here: it runs models on files of this machine" in virtual["text"]
     assert virtual["items"] == 0

@@ -32,7 +32,7 @@ try {
   await page.locator(".monaco-modal-editor-block .codicon-close").last().click();
   await page.locator(".monaco-modal-editor-block").waitFor({ state: "detached" });
   await icon("sparkle");
-  tell("trusted", { hover: await said("fake?from=toml"), ran: existsSync(ran) });
+  tell("trusted", { hover: await said("fake?from=vscode"), ran: existsSync(ran) });
 } finally {
   await screen.browser.close();
 }

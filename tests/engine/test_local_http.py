@@ -83,3 +83,18 @@ async def test_leaving_a_stream_closes_its_connection_unless_its_end_has_come() 
                 await asyncio.sleep(0.05)
         await asyncio.wait_for(there.hung_up.wait(), 5)
         assert there.connections == 1
+
+
+@pytest.mark.parametrize("sent", [hang, events({"n": 1}, {"n": 2}, pause_s=60.0)])
+async def test_closing_ends_what_is_being_waited_for(sent: Reply) -> None:
+    """Of an engine that hangs: its lease is missed after seconds, its reply only after minutes."""
+    async with engine(sent, silence_s=60.0) as (http, there):
+        asked = asyncio.create_task(http.ask("GET", "/x"))
+        while not there.to("/x"):
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)
+        http.close()
+        with pytest.raises(ConnectionError):
+            await asyncio.wait_for(asked, 5)
+        with pytest.raises(ConnectionError):
+            await http.ask("GET", "/x")

@@ -115,6 +115,11 @@ def test_text_with_lone_surrogates_keeps_its_length(given_text: str) -> None:
     assert all(a == b or b == "\ufffd" for a, b in zip(joined, cleaned, strict=True))
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+def test_a_body_in_any_encoding_of_json(encoding: str) -> None:
+    assert wire.loads('{"a": "ü"}'.encode(encoding)) == {"a": "ü"}
+
+
 @pytest.mark.parametrize("number", [float("nan"), float("inf")])
 def test_numbers_that_json_cannot_say(number: float) -> None:
     with pytest.raises(InklingError, match="not finite") as caught:

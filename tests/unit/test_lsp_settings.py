@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from tests.lsp.editor import CAPABILITIES, QUIET, Editor, session_with
 
+from inkling.lsp.configuration import Configuration
 from inkling.lsp.session import Session
 
 URI = "file:///home/a.txt"
@@ -184,6 +185,18 @@ async def test_folders_that_come_and_go(tmp_path: Path) -> None:
         }
         editor.notify("workspace/didChangeWorkspaceFolders", {"event": event})
         await editor.until(lambda: bad_word(session) == "two")
+
+
+def test_the_same_words_from_another_folder_are_a_change(tmp_path: Path) -> None:
+    """A model's relative folder is another one there."""
+    configuration = Configuration()
+    configuration.set_client({"classify": {"model": "./mine"}})
+    generations = []
+    for name in ("one", "one", "two"):
+        configuration.roots = [tmp_path / name]
+        configuration.read_user_file()
+        generations.append(configuration.generation)
+    assert generations[0] == generations[1] < generations[2]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -191,13 +191,18 @@ def test_a_file_that_is_read_lies_below_an_untrusted_workspace(path: str) -> Non
         ("other/model", False),
         ("./weights", False),
         ("/tmp/weights", False),
+        ("./allowed", False),  # by a pattern that means the user's own
+        ("/models/any", True),
+        ("/models/../tmp/weights", False),
     ],
 )
 def test_an_untrusted_workspace_names_only_models_of_the_users_catalog(model: str, taken: bool) -> None:
+    allowed = ["team/*", "./allowed", "/models/*"]
+    given = {"server": {"models": ["*"]}, "rule": [{"model": model}, {"model": "starter:debt"}]}
     loaded = load(
         [
-            source("user", {"server": {"models": ["team/*"]}}),
-            source("workspace", {"server": {"models": ["*"]}, "rule": [{"model": model}, {"model": "starter:debt"}]}),
+            source("user", {"server": {"models": allowed}}),
+            replace(source("workspace", given), folder=Path("/repository")),
         ],
         is_installed=lambda name: name == "installed/model",
     )
@@ -207,7 +212,7 @@ def test_an_untrusted_workspace_names_only_models_of_the_users_catalog(model: st
         [model, "starter:debt"] if taken else ["starter:debt"]
     )  # the whole rule goes, not its model alone
     assert [problem.key for problem in problems] == ([] if taken else ["rule[0].model"])
-    assert loaded.build("server", ServerSettings)[0].models == ("team/*",)
+    assert loaded.build("server", ServerSettings)[0].models == tuple(allowed)
 
 
 @pytest.mark.parametrize(
@@ -258,6 +263,7 @@ def test_array_tables_fill_the_field_of_their_name_and_know_their_lines(tmp_path
         (b"\xff\xfe", None),
         (b"#" * 2_000_000, None),
         (b"a = " + b"[" * 100_000, None),
+        (b"#" * 90_000 + b"\ny = [1,\n", None),  # too long a text to look for where it begins
     ],
 )
 def test_an_unreadable_file_is_one_problem(tmp_path: Path, content: bytes, line: int | None) -> None:
@@ -268,6 +274,13 @@ def test_an_unreadable_file_is_one_problem(tmp_path: Path, content: bytes, line:
     assert problem.line == line
     assert str(tmp_path) in problem.where
     assert load([got]).problems == (problem,)
+
+
+def test_a_depth_that_only_a_part_of_the_file_exceeds(tmp_path: Path) -> None:
+    """The parts are read some calls deeper than the whole."""
+    for depth in range(450, 505):
+        text = "a = " + "[" * depth + "]" * depth + "\nb = 1\nc = [1,\n"
+        assert read_source(write(tmp_path / "inkling.toml", text), "workspace").problems[0].reason == "unreadable"
 
 
 def test_a_missing_file_is_one_problem(tmp_path: Path) -> None:

@@ -199,11 +199,9 @@ class Session:
         for change in params["edit"].get("documentChanges", ()):
             uri = change.get("textDocument", {}).get("uri")
             if uri in self._versions:  # from the last to the first, each is right as it stands
-                starts = [
-                    (edit["range"]["start"]["line"], edit["range"]["start"]["character"]) for edit in change["edits"]
-                ]
-                order = sorted(range(len(starts)), key=starts.__getitem__, reverse=True)
-                edits = [change["edits"][number] for number in order]
+                starts = [edit["range"]["start"] for edit in change["edits"]]
+                places = [(start["line"], start["character"], number) for number, start in enumerate(starts)]
+                edits = [change["edits"][number] for *_, number in sorted(places, reverse=True)]
                 self.change_document(uri, [{"range": edit["range"], "text": edit["newText"]} for edit in edits])
 
     def _answer(self, method: str, params: Json) -> Json:

@@ -109,14 +109,18 @@ async def while_connected(work: Awaitable[Any], receive: Receive) -> Any:
         request.cancel()
 
     watching = asyncio.create_task(watch())
+    result = None
     try:
-        return await work
-    except asyncio.CancelledError:
-        if not gone or request.uncancel():
+        result = await work
+    except (Exception, asyncio.CancelledError):
+        if not gone:
             raise
-        return None
+        # nobody is there to be told
     finally:
         watching.cancel()
+    if gone and request.uncancel():
+        raise asyncio.CancelledError  # somebody else asked for it too
+    return None if gone else result
 
 
 class Last(bytes):

@@ -57,6 +57,7 @@ class LocalHttp:
             given["authorization"] = f"Bearer {info.token}"
         self._headers = [(name.encode(), value.encode()) for name, value in given.items()]
         self._idle: list[_Wire] = []
+        self._used: set[_Wire] = set()
         self._closed = False
 
     async def ask(self, method: str, path: str, body: bytes = b"") -> tuple[int, bytes]:
@@ -71,12 +72,14 @@ class LocalHttp:
         """A reply to be read piece by piece; leaving before its end closes the connection, which stops the work."""
         silence_s = silence_s or self._silence_s
         wire = await self._wire()
+        self._used.add(wire)
         try:
             wire.send(method, path, self._headers, body)
             response = await wire.event(silence_s)
             assert isinstance(response, h11.Response)
             yield Reply(response.status_code, wire, silence_s)
         finally:
+            self._used.discard(wire)
             if wire.reusable() and len(self._idle) < _IDLE and not self._closed:
                 self._idle.append(wire)
             else:
@@ -90,13 +93,20 @@ class LocalHttp:
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(_CONNECT_S):
             if self._info.socket:
-                return (await loop.create_unix_connection(_Wire, self._info.socket))[1]
-            return (await loop.create_connection(_Wire, "127.0.0.1", self._info.port))[1]
+                wire = (await loop.create_unix_connection(_Wire, self._info.socket))[1]
+            else:
+                wire = (await loop.create_connection(_Wire, "127.0.0.1", self._info.port))[1]
+        if self._closed:
+            wire.close()
+            raise ConnectionResetError("the connections to this engine were closed meanwhile")
+        return wire
 
     def close(self) -> None:
-        """Close the idle connections; those in use close when their replies have been read."""
+        """Close all connections. Who waits for a reply gets a `ConnectionError`: an engine that hangs is waited for no
+        longer than its lease is.
+        """
         self._closed = True
-        for wire in self._idle:
+        for wire in (*self._idle, *self._used):
             wire.close()
         self._idle.clear()
 
@@ -187,10 +197,13 @@ class _Wire(asyncio.Protocol):
         return True
 
     def close(self) -> None:
-        """Close it now."""
-        self.lost = True
+        """Close it now; who waits for its reply is told."""
+        if not self.lost:
+            self.lost = True
+            self._http.receive_data(b"")
         if self._transport is not None:
             self._transport.abort()
+        self._wake()
 
 
 async def events_of(reply: Reply) -> AsyncGenerator[bytes, None]:

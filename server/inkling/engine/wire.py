@@ -68,7 +68,7 @@ def dumps(value: Any) -> bytes:
 def loads(data: bytes | str) -> Any:
     """JSON to plain values, lone surrogates replaced by U+FFFD (same length, so offsets hold)."""
     try:
-        text = data if isinstance(data, str) else data.decode("utf-8", "surrogatepass")
+        text = data if isinstance(data, str) else data.decode(json.detect_encoding(data), "surrogatepass")
         value = json.loads(text)
         # Plain ASCII without escapes cannot hold one, which is quicker to see than by looking into each string.
         return value if text.isascii() and "\\u" not in text else clean(value)

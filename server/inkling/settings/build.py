@@ -85,22 +85,29 @@ class Checker:
             field, annotation = known[name]
             if value is None and not _takes(annotation, None):
                 continue  # clients send null for "not set"
-            if (scope := field.metadata.get("scope")) and (why := self._gate(scope, value)):
+            scope = field.metadata.get("scope")
+            if scope == "model":
+                value = self._placed(value)  # what is judged is what will be loaded
+            if scope and (why := self._gate(scope, value)):
                 self.report("restricted", key, f'"{key}" is restricted: {why}')
                 continue
             count = len(self.problems)
             fitting = self._fit(annotation, value, key, field.metadata)
             if fitting is not _BAD:
-                clean[name] = self._placed(fitting) if scope == "model" else fitting
+                clean[name] = fitting
             elif len(self.problems) == count:
                 self.report("wrong-type", key, misfit(key, annotation, value))
         return clean
 
     def _placed(self, model: Any) -> Any:
-        """A model's relative folder made absolute: the engine, which is shared, stands in no workspace."""
-        if self._folder is None or not isinstance(model, str) or not re.match(r"\.{1,2}[/\\]", model):
+        """A model's folder as a plain path, a relative one from `folder` on: the engine, which is shared, stands in no
+        workspace.
+        """
+        if not isinstance(model, str) or not re.match(r"[/~]|\.{1,2}[/\\]|[A-Za-z]:[/\\]|\\\\", model):
             return model
-        return os.path.normpath(self._folder / model)
+        if model.startswith("."):
+            return model if self._folder is None else os.path.normpath(self._folder / model)
+        return os.path.normpath(model)
 
     def _fit(self, annotation: Any, value: Any, key: str, metadata: Mapping[str, Any]) -> Any:
         """`value` without its invalid parts, or `_BAD`."""

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 WORKSPACE_FILE = "inkling.toml"
 MAX_FILE_BYTES = 1_000_000
 """A settings file above this size is a mistake, and reading it would block."""
+_SEARCHED = 16_000
+"""Characters of a file in which a mistake without a line is looked for by reading parts of it again."""
 
 
 def user_file() -> Path:
@@ -62,14 +64,14 @@ def _line_of(error: Exception, text: str) -> int | None:
     """The line of a mistake. What has no end is only missed at the end of the text: there, where it seems to begin."""
     if told := re.search(r"at line (\d+)", str(error)):
         return int(told[1])
-    if not isinstance(error, tomllib.TOMLDecodeError):
+    if not isinstance(error, tomllib.TOMLDecodeError) or len(text) > _SEARCHED:
         return None
     rows, starts = text.split("\n"), sorted(set(line_numbers(text).values()))
 
     def broken_before(line: int) -> bool:
         try:
             tomllib.loads("\n".join(rows[: line - 1]))
-        except ValueError:
+        except (ValueError, RecursionError):
             return True
         return False
 

@@ -68,9 +68,9 @@ class Loaded:
         return construct(cls, finished), list(dict.fromkeys(problems + complaints))
 
     @property
-    def given(self) -> list[Mapping[str, Any]]:
-        """What each layer says, lowest first: equal when nothing changed."""
-        return [source.data for source in self.sources]
+    def given(self) -> list[tuple[Mapping[str, Any], Path | None]]:
+        """What each layer says and where it lies, lowest first: equal when nothing changed."""
+        return [(source.data, source.folder) for source in self.sources]
 
     def unknown_tables(self, tables: Mapping[str, type | None]) -> list[Problem]:
         """A problem for each top-level key that belongs to nobody; `tables` are the server's and the plugins'.

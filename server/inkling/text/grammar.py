@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 PARSE_LIMIT = 512 * 1024
 """Code points above which a document gets no tree: parsing it would hold up the event loop."""
 AT_ONCE = 8 * 1024
-"""Code points that are parsed on the event loop, in half a millisecond."""
+"""Code points that are parsed on the event loop, in about a millisecond at most."""
 _KEPT = 16
 _READ = 64 * 1024
 

@@ -64,6 +64,8 @@ class RayReplicas:
         try:
             response = self._handles[deployment].options(method_name=method).broadcast(method)
             return list(await response.results_async(timeout_s=_BROADCAST_S))
+        except self._raised:
+            raise
         except (*self._gone, TimeoutError):
             return []
 
