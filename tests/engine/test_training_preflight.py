@@ -10,6 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from inkling.training import preflight
+from inkling.training.corpus.build import build_once
+from inkling.training.errors import TrainingError
+
 CARD = '[card]\ntitle = "T"\nsummary = "S"\nlimits = "L"\ndata = "D"\n'
 LINES = [f'{{"text": "{label} {n}", "label": "{label}", "topic": "t{n}"}}' for n in range(6) for label in ("a", "b")]
 TOKENIZER = '[corpus]\nfolders = ["texts"]\n'
@@ -57,6 +61,12 @@ CASES: dict[str, tuple[str, Callable[[Path], None], list[str], str]] = {
     "no text": ("classifier", write("train.jsonl", b"\xff\xfe"), [], "train.jsonl: not UTF-8 text"),
     "held out and trained on": ("classifier", train(*LINES), ['heldout=["train.jsonl"]'], "12 of its texts are also"),
     "few topics": ("classifier", train(*LINES), ["calibration.folds=9"], "6 topics cannot be dealt into 9 parts"),
+    "few topics of one weight": (
+        "classifier",
+        train(*LINES, LINES[0].replace("a 0", "another").replace("}", ', "weight": 0.5}')),
+        [],
+        "1 topics cannot be dealt into 5 parts",
+    ),
     "no package": (
         "classifier",
         train(*LINES),
@@ -83,6 +93,7 @@ CASES: dict[str, tuple[str, Callable[[Path], None], list[str], str]] = {
     ),
     "a file in the way": ("causal", write("out", "here"), [], "is a file. Give another --out"),
     "a full disk": ("tokenizer", write("full", ""), [], "no room, 1 MB are free"),
+    "a locked folder": ("tokenizer", write("locked", ""), [], "cannot be looked at: Permission denied"),
 }
 """By name: the kind of recipe, what is changed in a folder that is good, settings, what is told."""
 
@@ -109,12 +120,16 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, str]]
     script = root / "all.py"
     script.write_text(
         "import contextlib, io, json, shutil, sys\n"
+        "from pathlib import Path\n"
         "from types import SimpleNamespace\n"
         "from inkling.cli import main\n"
-        "real, told = shutil.disk_usage, {}\n"
+        "real, exists, told = shutil.disk_usage, Path.exists, {}\n"
+        "def locked(path):\n"
+        "    raise PermissionError(13, 'Permission denied')\n"
         f"for name, words in {runs!r}:\n"
         "    full = name == 'a full disk'\n"
         "    shutil.disk_usage = (lambda path: SimpleNamespace(free=1_000_000)) if full else real\n"
+        "    Path.exists = locked if name == 'a locked folder' else exists\n"
         "    with contextlib.redirect_stderr(io.StringIO()) as errors:\n"
         "        told[name] = (main(words), errors.getvalue())\n"
         "told['torch'] = (int('torch' in sys.modules or 'transformers' in sys.modules), '')\n"
@@ -135,3 +150,15 @@ def test_it_is_told_in_one_line(told: dict[str, tuple[int, str]], name: str) -> 
 
 def test_and_before_torch_is_loaded(told: dict[str, tuple[int, str]]) -> None:
     assert told["torch"][0] == 0
+
+
+def test_a_corpus_that_is_there_needs_its_sources_no_more(tmp_path: Path) -> None:
+    write("recipe.toml", RECIPES["tokenizer"])(tmp_path)
+    write("texts/a.py", "x = 1\n" * 40)(tmp_path)
+    recipe = preflight.tokenizer(tmp_path / "recipe.toml", None, {})
+    build_once(recipe.corpus, recipe.corpus_out)
+    (tmp_path / "texts" / "a.py").unlink()
+    (tmp_path / "texts").rmdir()
+    assert preflight.tokenizer(tmp_path / "recipe.toml", None, {}) == recipe
+    with pytest.raises(TrainingError, match="no such folder"):
+        preflight.tokenizer(tmp_path / "recipe.toml", None, {"corpus.near_copies": "1.0"})

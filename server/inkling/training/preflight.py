@@ -18,8 +18,8 @@ from inkling.training.causal_recipe import CausalRecipe
 from inkling.training.classifier_data import written_examples
 from inkling.training.classifier_recipe import ClassifierRecipe
 from inkling.training.corpus import sources
-from inkling.training.corpus.build import read
-from inkling.training.data_split import deal_topics
+from inkling.training.corpus.build import kept, read
+from inkling.training.data_split import deal_kinds
 from inkling.training.errors import TrainingError, made_by_another_recipe
 from inkling.training.masked_recipe import MaskedRecipe
 from inkling.training.recipe import load_recipe
@@ -30,14 +30,15 @@ LEAST_FREE = 64_000_000
 
 
 def tokenizer(path: Path, out: Path | None, overrides: Mapping[str, str]) -> TokenizerRecipe:
-    """A tokenizer recipe whose folders hold text and whose packages are installed. Raises TrainingError."""
+    """A tokenizer recipe that has its corpus, or folders of text and installed packages. Raises TrainingError."""
     recipe = load_recipe(path, TokenizerRecipe, overrides)
     recipe = replace(recipe, out=out or recipe.out)
-    for folder in recipe.corpus.folders:
-        for _, file in sources.folder(folder, recipe.corpus.patterns).files:
-            sources.read_text(file)
-    if recipe.corpus.packages:
-        sources.installed((*recipe.corpus.packages, *recipe.corpus.held_out))
+    if kept(recipe.corpus, recipe.corpus_out) is None:
+        for folder in recipe.corpus.folders:
+            for _, file in sources.folder(folder, recipe.corpus.patterns).files:
+                sources.read_text(file)
+        if recipe.corpus.packages:
+            sources.installed((*recipe.corpus.packages, *recipe.corpus.held_out))
     for place in (recipe.corpus_out, recipe.out):
         check_place(place)
     return recipe
@@ -73,7 +74,7 @@ def classifier(path: Path, out: Path | None, overrides: Mapping[str, str]) -> Cl
     if recipe.out is None:
         raise TrainingError(f"{path}: no place for the result. Give --out FOLDER, or set out.")
     examples, _ = written_examples(recipe)
-    deal_topics(examples, recipe.calibration.folds, recipe.seed)
+    deal_kinds(examples, recipe.calibration.folds, recipe.seed)
     if names := recipe.packages - {"stdlib"}:
         sources.installed(sorted(names))
     if recipe.encoder == ENCODER_ID and encoder_folder() is None:
@@ -103,7 +104,10 @@ def check_corpus(folder: Path) -> None:
 
 def check_place(folder: Path) -> None:
     """Raises TrainingError when `folder` can't be made or written, or its disk is all but full."""
-    known = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
+    try:
+        known = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
+    except OSError as error:  # below a folder that may not be entered
+        raise TrainingError(f"{folder}: cannot be looked at: {error.strerror}. Give another --out.") from None
     if not known.is_dir():
         raise TrainingError(f"{folder}: cannot be made, {known} is a file. Give another --out.")
     if not os.access(known, os.W_OK | os.X_OK):

@@ -27,6 +27,7 @@ class RunLog:
         )  # fmt: skip
         self._task = self._bar.add_task(title, total=steps, note="")
         self._every, self._last, self._title, self._steps = every, 0.0, title, steps
+        self._note = ""
 
     def __enter__(self) -> RunLog:
         self._bar.start()
@@ -46,9 +47,13 @@ class RunLog:
     def step(self, step: int, **metrics: Any) -> None:
         """Record the metrics of one step."""
         self._file.write(json.dumps({"step": step, "time": round(time.time(), 1), **metrics}) + "\n")
-        note = " ".join(f"{key} {value}" for key, value in metrics.items())
-        self._bar.update(self._task, completed=step, note=note)
+        self._note = " ".join(f"{key} {value}" for key, value in metrics.items())
+        self.reached(step)
+
+    def reached(self, step: int) -> None:
+        """Show that a step is done, beside the metrics of the last one that had some."""
+        self._bar.update(self._task, completed=step, note=self._note)
         if self._bar.disable and time.monotonic() - self._last > self._every:
             self._last = time.monotonic()
             self._file.flush()
-            print(f"{self._title} {step}/{self._steps} {note}", file=sys.stderr, flush=True)  # noqa: T201
+            print(f"{self._title} {step}/{self._steps} {self._note}", file=sys.stderr, flush=True)  # noqa: T201

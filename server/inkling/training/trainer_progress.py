@@ -20,7 +20,6 @@ def show(trainer: Trainer, log: RunLog) -> None:
 class _Shown(TrainerCallback):
     def __init__(self, log: RunLog) -> None:
         self._log = log
-        self._metrics: dict[str, float] = {}
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -36,7 +35,8 @@ class _Shown(TrainerCallback):
         **kwargs: Any,
     ) -> None:
         if logs and "loss" in logs:
-            self._metrics = {"loss": round(float(logs["loss"]), 4), "rate": float(logs.get("learning_rate", 0.0))}
+            rate = float(logs.get("learning_rate", 0.0))
+            self._log.step(state.global_step, loss=round(float(logs["loss"]), 4), rate=rate)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        self._log.step(state.global_step, **self._metrics)
+        self._log.reached(state.global_step)

@@ -52,7 +52,9 @@ def _bits(tensor: Tensor, width: float) -> float:
 
 
 def encoder_bytes() -> int:
-    """Of the starter encoder, which every starter classifier shares, and of its matrices as the kernels read them."""
+    """Of the starter encoder, which every starter classifier shares, and of its matrices as x86's kernels read them: on
+    other processors, which keep no second copy, this is half too much.
+    """
     folder = encoder_folder()
     return (folder / "model.safetensors").stat().st_size * 3 // 2 if folder else 0
 

@@ -68,12 +68,16 @@ class Report:
 
 def build_once(recipe: CorpusRecipe, out: Path) -> Report:
     """The corpus of ``recipe`` in ``out``: the one that is there, or a new one when the recipe has changed."""
+    return kept(recipe, out) or build(recipe, out)
+
+
+def kept(recipe: CorpusRecipe, out: Path) -> Report | None:
+    """What was written about the corpus in ``out``; None unless it is this recipe's."""
     note = out / "report.json"
-    if note.is_file():
-        report = Report(**json.loads(note.read_text("utf-8")))
-        if report.recipe == fingerprint(recipe):
-            return report
-    return build(recipe, out)
+    if not note.is_file():
+        return None
+    report = Report(**json.loads(note.read_text("utf-8")))
+    return report if report.recipe == fingerprint(recipe) else None
 
 
 def build(recipe: CorpusRecipe, out: Path) -> Report:
@@ -93,7 +97,7 @@ def build(recipe: CorpusRecipe, out: Path) -> Report:
     packages.sort(key=lambda package: package.name not in recipe.held_out)
     out.mkdir(parents=True, exist_ok=True)
     seen = Seen(recipe.near_copies)
-    kept: Counter[str] = Counter()
+    written: Counter[str] = Counter()
     with (
         (out / "train.jsonl").open("w", encoding="utf-8") as train,
         (out / "held-out.jsonl").open("w", encoding="utf-8") as held,
@@ -105,8 +109,8 @@ def build(recipe: CorpusRecipe, out: Path) -> Report:
                     is_held = _unit(f"{document.package}/{document.path}") < recipe.held_out_share
                 target = held if is_held else train
                 target.write(json.dumps(vars(document), ensure_ascii=False) + "\n")
-                kept["held-out" if is_held else "train"] += 1
-    if not kept["train"]:
+                written["held-out" if is_held else "train"] += 1
+    if not written["train"]:
         dropped = {name: package["dropped"] for name, package in report.packages.items()}
         raise CorpusError(f"the corpus is empty: no file is left to train on. Dropped, by reason: {dropped}.")
     (out / "report.json").write_text(json.dumps(vars(report), indent=1, ensure_ascii=False) + "\n", "utf-8")
