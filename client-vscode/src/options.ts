@@ -4,6 +4,7 @@ import * as vscode from "vscode";
 import { DidChangeConfigurationNotification, type LanguageClient, type LanguageClientOptions } from "vscode-languageclient/node";
 import type { GhostText } from "./ghostText";
 import { argumentsFor } from "./palette";
+import { questions } from "./questions";
 
 interface Shown {
   readonly log: vscode.LogOutputChannel;
@@ -28,6 +29,7 @@ export function clientOptions({ log, ghostText, client, stir }: Shown): Language
         stir();
         return ghostText.provideInlineCompletionItems!(document, position, context, token, next);
       },
+      ...questions,
       workspace: {
         // The server pulls its settings; what VS Code would push here are this extension's own.
         didChangeConfiguration: async () =>
