@@ -87,13 +87,18 @@ describe("Recovery", () => {
   it("gives up on a server that keeps ending, until it is asked", async () => {
     const { status } = await extension();
     await vscode.commands.executeCommand("inkling.restart");
-    for (let kills = 1; kills <= 5; kills++) {
-      const pid = await until("a server", async () => (await status())?.server.pid);
-      process.kill(pid, "SIGKILL");
-      await until("its end", async () => (await status().catch(() => undefined))?.server.pid !== pid);
-    }
-    await new Promise((resolve) => setTimeout(resolve, 3_000)); // that nothing starts can only be seen by waiting
+    const said = await told(async () => {
+      for (let kills = 1; kills <= 5; kills++) {
+        const pid = await until("a server", async () => (await status())?.server.pid);
+        process.kill(pid, "SIGKILL");
+        await until("its end", async () => (await status().catch(() => undefined))?.server.pid !== pid);
+      }
+      await new Promise((resolve) => setTimeout(resolve, 3_000)); // that nothing starts can only be seen by waiting
+    });
     assert.strictEqual(await status(), undefined);
+    assert.strictEqual(said.length, 1, "it is told once");
+    assert.match(String(said[0][0]), /ended 5 times within three minutes\. The language server ended with SIGKILL/);
+    assert.deepStrictEqual(said[0].slice(1), ["Restart", "Open Log"]);
     await vscode.commands.executeCommand("inkling.restart");
     await works("Asked");
   });
