@@ -154,11 +154,13 @@ async def _overhead(folder: Path, repeats: int) -> list[Row]:
             lambda: by_local("/stream", stream),
             lambda: by_httpx2("/stream", stream),
         )
-    peers = ("bare Starlette, asked the same way", "bare Starlette, asked by httpx2")
+    peers = {"": "bare Starlette, asked the same way", ", beside httpx2": "bare Starlette, asked by httpx2"}
     return [
-        row(f"engine/overhead per {what}", ours / share, "ms", better="less", peer=peer, peer_value=bare / share)
+        row(
+            f"engine/overhead per {what}{beside}", ours / share, "ms", better="less", peer=peer, peer_value=bare / share
+        )
         for what, share, (ours, *bares) in (("request", 1, unary_ms), ("token", tokens, stream_ms))
-        for peer, bare in zip(peers, bares, strict=True)
+        for (beside, peer), bare in zip(peers.items(), bares, strict=True)
     ]
 
 
