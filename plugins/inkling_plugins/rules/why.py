@@ -48,7 +48,7 @@ class Explanation:
 
     def markdown(self, rule: Rule) -> str:
         """As a table, with how it was made."""
-        rows = "\n".join(f"| {_cell(word)} | {change:+.1%} |" for word, change in self.words)
+        rows = "\n".join(f"| {_cell(word)} | {_signed(change)} |" for word, change in self.words)
         return (
             f"# {self.label}, {self.score:.1%}\n\n`{rule.model_id}`, by the rule `{rule.name}`.\n\n{self.line()}\n\n"
             f"| word | moved the score by |\n|---|---|\n{rows}\n\n"
@@ -93,6 +93,12 @@ def _without(text: str, places: Sequence[re.Match[str]]) -> str:
 
 def _score(reading: Reading, label: str) -> float:
     return max((item.score for item in reading if item.label == label), default=0.0)
+
+
+def _signed(change: float) -> str:
+    """A change of a probability; nothing has no sign."""
+    words = f"{change:+.1%}"
+    return "0.0%" if words[1:] == "0.0%" else words
 
 
 def _cell(word: str) -> str:
