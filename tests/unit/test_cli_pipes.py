@@ -88,6 +88,24 @@ def test_why_nothing_is_printed_is_told(
     assert "closed a bracket" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("options", "expected"), [
+    ((), ""),
+    (("--language", "javascript"), "starter:code knows Python alone, so in javascript it guesses"),
+    (("--language", "javascript", "--model", "my/model"), ""),
+])  # fmt: skip
+def test_a_language_that_the_starter_does_not_know_is_told(
+    options: tuple[str, ...],
+    expected: str,
+    engine: FakeEngine,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    give(monkeypatch, b"const a = ")
+    assert main(["complete", *options]) == 0
+    told = capsys.readouterr()
+    assert told.out == "return a\n" and (expected in told.err if expected else told.err == "")
+
+
 @pytest.mark.parametrize("name", [".env", "a-link"])
 @pytest.mark.parametrize("command", [("classify",), ("summarize",), ("complete",), ("ask", "Who?"), ("tokens",)])
 def test_secret_files_are_read_only_when_the_user_insists(
@@ -111,7 +129,9 @@ def test_a_missing_file_is_status_2(command: str, engine: FakeEngine, capsys: py
 @pytest.mark.parametrize(("command", "data", "says", "status"), [
     ("classify", b" \n", "nothing to classify", 1),
     ("summarize", b"", "nothing to summarize", 1),
+    ("complete", b" \n", "nothing to complete", 1),
     ("classify", b"\xff", "not UTF-8", 2),
+    ("classify", b"a\0b", "is no text", 2),
 ])  # fmt: skip
 def test_no_text_is_told(
     engine: FakeEngine,

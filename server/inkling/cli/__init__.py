@@ -31,7 +31,7 @@ COMMANDS = {
     "bench": "completion quality on your own repository, load, capacity",
 }
 
-UNREAD = frozenset({"unreadable", "not-utf-8", "secret-file"})
+UNREAD = frozenset({"unreadable", "not-utf-8", "binary", "secret-file"})
 """Reasons why a file that was named was not read: status 2, as `inkling check` has it."""
 
 

@@ -8,8 +8,7 @@ import json
 from typing import Any
 
 from inkling.cli.model_name import model_name
-from inkling.cli.pipes import add_file, engine, read
-from inkling.errors import InklingError
+from inkling.cli.pipes import add_file, engine, read, refuse_empty
 
 BATCH = 256
 
@@ -30,8 +29,7 @@ def run(args: argparse.Namespace) -> int:
     """Print `label<TAB>score<TAB>line` for each line that is not blank."""
     text = read(args.file, secrets=args.secret_files)
     texts = [text] if args.whole else [line for line in text.splitlines() if line.strip()]
-    if not any(line.strip() for line in texts):
-        raise InklingError("no-text", "There is nothing to classify.", "Give text on standard input or name a file.")
+    refuse_empty(text, "classify")
     asyncio.run(_classify(args, texts))
     return 0
 

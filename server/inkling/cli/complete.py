@@ -10,14 +10,14 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from inkling.cli.model_name import model_name
-from inkling.cli.pipes import add_file, engine, read
+from inkling.cli.pipes import add_file, engine, read, refuse_empty
 
 if TYPE_CHECKING:
     from inkling.engine.protocol import Chunk
     from inkling_plugins.completion.site import Site
 
 _KNOWS = {"starter:code": "python"}
-"""The language that standard input is in, by the model that is asked to go on."""
+"""The one language that a model of ours was trained on; standard input is taken to be in it."""
 
 
 def add_parser(subparsers: Any) -> None:
@@ -44,15 +44,26 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Stream the continuation to standard output."""
     text = read(args.file, secrets=args.secret_files)
+    refuse_empty(text, "complete")
+    language = args.language or _language(args)
+    if (known := _KNOWS.get(args.model, language)) != language:
+        words = f"{args.model} knows {known.title()} alone, so in {language} it guesses: name another --model"
+        print(f"inkling complete: {words}", file=sys.stderr)
     if args.echo:
         sys.stdout.write(text)
-    asyncio.run(_complete(args, text))
+    asyncio.run(_complete(args, text, language))
     return 0
 
 
-async def _complete(args: argparse.Namespace, text: str) -> None:
-    from inkling.engine.protocol import GenerateRequest
+def _language(args: argparse.Namespace) -> str:
+    """What the text seems to be in."""
     from inkling.text.file_kinds import language_of
+
+    return _KNOWS.get(args.model, "plaintext") if args.file == "-" else language_of(args.file)
+
+
+async def _complete(args: argparse.Namespace, text: str, language: str) -> None:
+    from inkling.engine.protocol import GenerateRequest
     from inkling_plugins.completion.site import Site
 
     request = GenerateRequest(
@@ -63,8 +74,7 @@ async def _complete(args: argparse.Namespace, text: str) -> None:
         stop=tuple(args.stop),
         heal=True,
     )
-    of_input = _KNOWS.get(args.model, "plaintext") if args.file == "-" else language_of(args.file)
-    site = Site(text[-_WINDOW:], "", args.language or of_input)
+    site = Site(text[-_WINDOW:], "", language)
     async with engine() as connection, aclosing(connection.generate(request)) as chunks:
         pieces = _all(chunks) if args.raw else presentable(chunks, site)
         async with aclosing(pieces):

@@ -41,16 +41,29 @@ def refuse_secrets(name: str) -> None:
 
 
 def read(name: str, *, secrets: bool = False) -> str:
-    """The text of a file or, named `-`, of standard input; a secret file's only with `secrets`. Raises InklingError."""
+    """The text of a file or, named `-`, of standard input; a secret file's only with `secrets`.
+
+    Raises InklingError for what cannot be read, is not UTF-8, or has zero bytes, as no text has.
+    """
     if name != "-" and not secrets:
         refuse_secrets(name)
+    source = "Standard input" if name == "-" else name
     try:
         data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
-        return data.decode("utf-8-sig")
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise InklingError("not-utf-8", f"{name} is not UTF-8 text.", "Convert it first.") from None
+        raise InklingError("not-utf-8", f"{source} is not UTF-8 text.", "Convert it first.") from None
     except OSError as error:
         raise InklingError("unreadable", f"{name}: {error.strerror}.") from None
+    if "\0" in text:
+        raise InklingError("binary", f"{source} is no text: it has zero bytes.")
+    return text
+
+
+def refuse_empty(text: str, to_do: str) -> None:
+    """Raise InklingError where there is only white space to classify, to summarize, to complete."""
+    if not text.strip():
+        raise InklingError("no-text", f"There is nothing to {to_do}.", "Give text on standard input or name a file.")
 
 
 @contextlib.asynccontextmanager

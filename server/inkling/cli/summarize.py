@@ -8,8 +8,7 @@ import sys
 from typing import Any
 
 from inkling.cli.model_name import model_name
-from inkling.cli.pipes import add_file, engine, read
-from inkling.errors import InklingError
+from inkling.cli.pipes import add_file, engine, read, refuse_empty
 
 
 def add_parser(subparsers: Any) -> None:
@@ -25,8 +24,7 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the summary; of a long text, the summary of its parts' summaries."""
     text = read(args.file, secrets=args.secret_files)
-    if not text.strip():
-        raise InklingError("no-text", "There is nothing to summarize.", "Give text on standard input or name a file.")
+    refuse_empty(text, "summarize")
     prose = _prose(args.file, text)
     summary, kind = asyncio.run(_summarize(args, prose))
     print(summary.strip())
