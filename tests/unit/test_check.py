@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from inkling.api import Entity, InklingError, Label, Snapshot
+from inkling.check.files import find_root
 from inkling.check.session import Session
 from inkling.cli import check as cli
 from inkling.cli import main
@@ -124,7 +125,7 @@ async def test_what_cannot_be_checked_is_status_2_with_its_reason(
     assert "tone/hostile" in bad.out
     (folder / "inkling.toml").unlink()
     nothing = await check(capsys)
-    assert nothing.status == 2 and "No rule and no plugin is set up here" in nothing.err
+    assert nothing.status == 2 and f"No rule and no plugin is set up for {folder}." in nothing.err
     assert (await check(capsys, "--plugin", "classify")).out.startswith("a.py:2:3: warning: Reads as hostile")
 
 
@@ -350,6 +351,29 @@ async def test_a_finding_outside_the_folder_has_its_whole_path(
     report = json.loads((await check(capsys, str(outside), "--format", "sarif")).out)
     location = report["runs"][0]["results"][0]["locations"][0]["physicalLocation"]
     assert location["artifactLocation"] == {"uri": outside.as_uri()}
+
+
+@pytest.mark.parametrize(
+    ("named", "found"),
+    [
+        (("work",), "work"),
+        (("work/docs", "work/a.py"), "work"),
+        (("work/docs/é.md",), "work"),
+        (("work/inner/x.md",), "work/inner"),
+        (("work/inner", "work/docs"), "work"),
+        (("work/docs/nowhere",), "work"),
+    ],
+)
+async def test_the_settings_are_those_above_the_paths(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, named: tuple[str, ...], found: str
+) -> None:
+    (folder / "inner").mkdir()
+    (folder / "inner" / "inkling.toml").touch()
+    monkeypatch.chdir(folder)
+    inside = [Path(name).relative_to("work") for name in named]
+    assert find_root(inside) == folder  # below the working folder, which has settings, its own hold
+    monkeypatch.chdir(folder.parent)
+    assert find_root([Path(name) for name in named]) == folder.parent / found
 
 
 async def test_fixes_go_where_their_text_came_from(

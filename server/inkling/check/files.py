@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -12,14 +13,33 @@ from inkling.text.snapshot import Snapshot
 from inkling.text.walk import Skipped, paths, read
 
 
-def find_root(start: Path) -> Path:
-    """The folder whose settings apply: the nearest that has some, else the repository's, else `start`."""
+def find_root(named: Sequence[Path]) -> Path:
+    """The folder whose settings apply to these files and folders; to none, those of the working folder.
+
+    The working folder's hold for what lies below it, whichever files a run names; what lies elsewhere has the nearest
+    above all of it, or else the working folder's too.
+    """
+    here = _root_above(Path.cwd())
+    folders = [path if path.is_dir() else path.parent for path in map(placed, named)]
+    if not folders or (_has_settings(here) and all(folder.is_relative_to(here) for folder in folders)):
+        return here
+    try:
+        there = _root_above(Path(os.path.commonpath(folders)))
+    except ValueError:  # on two drives
+        return here
+    return here if _has_settings(here) and not _has_settings(there) else there
+
+
+def _root_above(start: Path) -> Path:
+    """The nearest folder with settings, else the repository's, else `start`."""
     for folder in (start, *start.parents):
-        if (folder / "inkling.toml").is_file() or _has_table(folder / "pyproject.toml"):
-            return folder
-        if (folder / ".git").exists():
+        if _has_settings(folder) or (folder / ".git").exists():
             return folder
     return start
+
+
+def _has_settings(folder: Path) -> bool:
+    return (folder / "inkling.toml").is_file() or _has_table(folder / "pyproject.toml")
 
 
 def _has_table(path: Path) -> bool:

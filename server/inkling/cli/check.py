@@ -104,7 +104,7 @@ async def check(args: argparse.Namespace, engine: Callable[[EngineSettings], Eng
     from inkling.check.session import open_session
     from inkling.engine.client import connect
 
-    root = find_root(Path.cwd())
+    root = find_root([Path(path) for path in args.paths if path != "-"])
     failures = 0
     async with open_session(root, settings_of(args, root), engine or connect) as session:
         session.choose(args.plugin)
@@ -114,8 +114,8 @@ async def check(args: argparse.Namespace, engine: Callable[[EngineSettings], Eng
         if not session.plugins:
             raise InklingError(
                 "nothing-to-do",
-                "No rule and no plugin is set up here.",
-                "Add a [[rule]] to inkling.toml, or name a plugin: --plugin classify.",
+                f"No rule and no plugin is set up for {root}.",
+                "Add a [[rule]] to its inkling.toml, or name a plugin: --plugin classify.",
             )
         findings: list[Finding] = []
         count = made = 0

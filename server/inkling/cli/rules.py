@@ -42,7 +42,7 @@ async def _rules(args: argparse.Namespace) -> tuple[list[dict[str, str]], list[s
     from inkling.text.snapshot import Snapshot
 
     path = placed(args.path or Path())
-    root = find_root(path if path.is_dir() else path.parent)
+    root = find_root([path])
     async with open_session(root, load_for(root, trusted=args.trust), connect) as session:
         snapshot = None
         if not path.is_dir():
@@ -68,7 +68,7 @@ def _model_problem(rule: dict[str, str]) -> str:
     from inkling.engine.models.catalog import resolve_for
 
     try:
-        resolve_for(rule["model"], rule["task"], root=Path.cwd())
+        resolve_for(rule["model"], rule["task"])
     except InklingError as error:
         return f"{error.message} {error.hint}".strip()
     return ""
