@@ -216,6 +216,24 @@ def test_an_untrusted_workspace_names_only_models_of_the_users_catalog(model: st
 
 
 @pytest.mark.parametrize(
+    ("model", "says", "says_not"),
+    [
+        ("./mine", "is a folder, which a workspace names only when you trust it", "pull"),
+        ("/no/such", "is a folder", "pull"),
+        ("starder:debt", 'is no model\'s name. Did you mean "starter:debt"?', "pull"),
+        ("tone", 'catalog. Did you mean "starter:tone"? Fetch it with', "no model"),
+        ("other/model", "catalog. Fetch it with `inkling models pull`", "Did you mean"),
+    ],
+)
+def test_a_model_that_may_not_be_named_is_told_with_what_to_do(model: str, says: str, says_not: str) -> None:
+    loaded = load([source("workspace", {"rule": [{"model": model}]})], is_installed=lambda name: False)
+    ((problem,),) = loaded.build("rule", Table)[1:]
+    assert problem.reason == "restricted"
+    assert says in problem.message and says_not not in problem.message
+    assert ("--trust" in problem.message) == (":" not in model)
+
+
+@pytest.mark.parametrize(
     ("written", "taken"),
     [
         ("./mine", "{folder}/mine"),

@@ -23,6 +23,7 @@ from pathlib import PureWindowsPath
 from typing import Any
 
 from inkling.settings.build import Gate
+from inkling.settings.problem import did_you_mean
 
 MACHINE_TABLES = frozenset({"engine"})
 """Tables of which an untrusted workspace decides nothing."""
@@ -56,15 +57,30 @@ def workspace_gate(allowed_models: Sequence[str], is_installed: Callable[[str], 
             if not isinstance(name, str) or not name or name.startswith("starter:"):
                 continue  # of a wrong type: said by the type check
             if not any(fnmatch.fnmatchcase(name, pattern) for pattern in allowed_models) and not is_installed(name):
-                from inkling.settings.files import user_file
-
-                return (
-                    f'"{name[:96]}" is not in your model catalog, so fetch it with `inkling models pull`, or add it to '
-                    f"server.models in {user_file()}, or trust this workspace (`--trust` in a terminal)."
-                )
+                return _not_yours(name)
         return ""
 
     return gate
+
+
+def _not_yours(model: str) -> str:
+    """Why an untrusted workspace may not name this model, and what to do. Reads nothing where the model would lie."""
+    from inkling.engine.models.catalog import is_path, starter_ids
+    from inkling.settings.files import user_file
+
+    trust = (
+        "trust this workspace (`--trust` in a terminal, `workspaceTrusted` among an editor's initialization options)"
+    )
+    allow = f"add it to server.models in {user_file()}"
+    if is_path(model):
+        return f'"{model[:96]}" is a folder, which a workspace names only when you trust it: {trust}, or {allow}.'
+    meant = f' Did you mean "starter:{model}"?' if f"starter:{model}" in starter_ids() else ""
+    if "/" not in model:
+        meant = meant or did_you_mean(model, starter_ids())
+    if ":" in model:
+        return f'"{model[:96]}" is no model\'s name.{meant}'
+    fetch = "Fetch it with `inkling models pull`"
+    return f'"{model[:96]}" is not in your model catalog.{meant} {fetch}, or {allow}, or {trust}.'
 
 
 def _leads_out(path: str) -> bool:
