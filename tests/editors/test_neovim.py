@@ -129,6 +129,13 @@ results.summarized = text()
 local reply
 inkling.command('inkling.whyNothing', nil, nil, function(_, said) reply = said end)
 results.why = until_('a reply to a command', function() return reply end)
+results.told = {}
+local notify = vim.notify
+vim.notify = function(words) table.insert(results.told, words) end
+vim.cmd('Inkling inkling.whyNothing')
+vim.cmd('Inkling summarise.file')
+until_('a word about a command that is none', function() return #results.told > 0 end)
+vim.notify = notify
 local answer
 vim.lsp.handlers['window/showMessageRequest'] = function() return vim.NIL end -- "Others: …", and nobody to choose
 inkling.command('inkling.ask.document', nil, nil, function(_, said) answer = said end, {question = 'What says so?'})
@@ -234,6 +241,8 @@ def test_surfaces(home: Path) -> None:
     assert got["summarized"].startswith("This is a plain way to begin a note")
     assert got["summarized"].endswith(PROSE.replace("bad", "plain"))
     assert got["why"] and got["answer"]
+    [told] = got["told"]  # inkling.whyNothing is a command with its prefix, too
+    assert "no such command" in told and "summarize.file" in told
     assert got["completed"] == "word"
     assert "part.py" in got["symbols"]
     whole = "".join(WORDS)

@@ -25,7 +25,8 @@
   :type '(repeat string))
 
 (defcustom inkling-settings nil
-  "Settings as in inkling.toml: (:complete (:model \"starter:code\"))."
+  "Settings as in inkling.toml: (:complete (:model \"starter:code\")).
+In workspaces that you trust: (:workspaceTrusted t)."
   :type 'plist)
 
 (defcustom inkling-modes '(text-mode markdown-mode org-mode)

@@ -7,7 +7,7 @@ local M = {}
 
 local defaults = {
   cmd = { 'inkling', 'lsp' },
-  settings = {}, -- as in inkling.toml: { complete = { model = 'starter:code' } }
+  settings = {}, -- as in inkling.toml: { complete = { model = 'starter:code' } }; to trust: { workspaceTrusted = true }
   filetypes = { '*' },
   automatic = true, -- ask for ghost text while typing
   keys = { accept = '<Tab>', accept_word = '<C-Right>', dismiss = '<C-]>' },
@@ -108,6 +108,31 @@ local takes = {
   ['rules.run'] = 'rule',
 }
 
+--- The commands that this buffer's server offers, without their prefix.
+local function command_names()
+  local client = M.client(0)
+  local provider = client and client.server_capabilities.executeCommandProvider
+  return vim.tbl_map(function(name)
+    return (name:gsub('^inkling%.', ''))
+  end, provider and provider.commands or {})
+end
+
+--- For a command that the server has not: those that begin as it does or share a word with it, in words.
+local function near(name)
+  local names = command_names()
+  if vim.tbl_contains(names, name) then
+    return ''
+  end
+  local found = vim.tbl_filter(function(other)
+    local same = other:sub(1, 4):lower() == name:sub(1, 4):lower()
+    for word in name:lower():gmatch('%a%a%a+') do
+      same = same or other:lower():find(word, 1, true) ~= nil
+    end
+    return same
+  end, names)
+  return #found > 0 and ' Near it: ' .. table.concat(found, ', ') .. '.' or ''
+end
+
 --- Run a command of the server, such as 'inkling.summarize.file', on this buffer and the lines `first` to `last`, with
 --- `more` arguments, such as { question = 'Who approved it?' }.
 function M.command(name, first, last, on_reply, more)
@@ -120,7 +145,7 @@ function M.command(name, first, last, on_reply, more)
   end
   client.request('workspace/executeCommand', { command = name, arguments = { argument } }, function(failure, result)
     if failure then
-      vim.notify('Inkling: ' .. failure.message, vim.log.levels.WARN)
+      vim.notify('Inkling: ' .. failure.message .. near((name:gsub('^inkling%.', ''))), vim.log.levels.WARN)
     end
     if on_reply then
       on_reply(failure, result)
@@ -299,20 +324,19 @@ function M.setup(given)
   vim.api.nvim_create_user_command('Inkling', function(call)
     local ranged = call.range > 0
     local name, words = call.args:match('^(%S+)%s*(.*)$')
+    name = name:gsub('^inkling%.', '')
     local more = words ~= '' and { [takes[name] or 'text'] = words } or nil
     M.command('inkling.' .. name, ranged and call.line1 or nil, ranged and call.line2 or nil, nil, more)
   end, {
     nargs = '+',
     range = true,
     complete = function(start)
-      local client = M.client(0)
-      local provider = client and client.server_capabilities.executeCommandProvider
-      local names = vim.tbl_map(function(name)
-        return (name:gsub('^inkling%.', ''))
-      end, provider and provider.commands or {})
-      return vim.tbl_filter(function(name)
-        return vim.startswith(name, start)
-      end, names)
+      local prefix = start:match('^inkling%.') or ''
+      return vim.tbl_map(function(name)
+        return prefix .. name
+      end, vim.tbl_filter(function(name)
+        return vim.startswith(prefix .. name, start)
+      end, command_names()))
     end,
   })
   vim.api.nvim_create_user_command('InklingRestart', function()
