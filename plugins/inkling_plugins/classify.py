@@ -77,17 +77,22 @@ class Classify(Plugin):
         max_sentences: int = field(default=5000, metadata={"min": 1})
         """Documents with more are left alone."""
 
+        def reads(self, language: str) -> bool:
+            """Whether a language is on."""
+            return self.languages.get(language, self.languages.get("*", True))
+
     settings: Settings
 
     def __init__(self) -> None:
         super().__init__()
         faces.add(self)
 
-    def built_in_for(self, folders: Sequence[Path]) -> Rule | None:
-        """The rule that the table is, if it is on and these are the folders that this plugin works for."""
+    def built_in_for(self, folders: Sequence[Path], language: str | None = None) -> Rule | None:
+        """The rule that the table is, if it is on (in this language, if one is given) and works for these folders."""
         editor = getattr(self, "editor", None)  # none yet where it was made and not loaded
         here = editor is not None and tuple(editor.workspace_folders()) == tuple(folders)
-        return _rule(self.settings) if here and self.settings.enabled else None
+        on = here and self.settings.enabled and (language is None or self.settings.reads(language))
+        return _rule(self.settings) if on else None
 
     async def start(self) -> None:
         """Begin with what the disk remembers."""
@@ -106,7 +111,7 @@ class Classify(Plugin):
         if not settings.enabled:
             yield Nothing("disabled", "[classify] enabled = false.")
             return
-        if not settings.languages.get(snapshot.language, settings.languages.get("*", True)):
+        if not settings.reads(snapshot.language):
             yield Nothing("language-off", "This language is off in [classify] languages.")
             return
         built_in = _rule(settings)

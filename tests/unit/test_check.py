@@ -307,14 +307,40 @@ def test_rules_are_listed_with_what_is_wrong(folder: Path, capsys: pytest.Captur
     assert tone["origin"] == f"{folder / 'inkling.toml'}:2, {folder.parent / 'user.toml'}:1"
     assert (leak["model"], leak["model_problem"]) == ("starter:secrets", "")
     assert dead["model_problem"].startswith("There is no starter model starter:nope.")
+    assert dead["state"] == "off"
     assert len(report["problems"]) == 1 and "inkling.toml:21" in report["problems"][0]
     assert main(["rules", "docs/é.md"]) == 1
     shown = capsys.readouterr()
+    assert "✗ x: left out\n" in shown.out and "inkling.toml:21: " in shown.out and not shown.err
     assert "tone: on (2 texts here)" in shown.out
     assert "dead: off (`on` names no text of markdown.)" in shown.out
     assert "[classify]: off (the rule tone reads this in its place, with the same model)" in shown.out
     assert main(["rules", "build/nope"]) == 1
     assert rules_cli._is_about_rules("rule[3].model")
+
+
+@pytest.mark.parametrize(
+    ("settings", "status", "out", "err"),
+    [
+        ("", 0, ["There are no rules here.", "✓ [classify]: on"], ""),
+        ("[classify]\nenabled = false\n", 0, ["There are no rules here."], ""),
+        ('[[rule]]\nname = "bad"\nthreshold = 2\ntaks = 1\n', 1,
+         ["✓ [classify]: on", "✗ bad: left out", ":3: ", ":4: "], ""),
+        ('[[rule]]\nname = "far"\nmodel = "./mine"\n', 1, ["✗ far: left out", "is a folder"], ""),
+        ('[[rule]]\nname = "z"\ntask = "token-classification"\nmodel = "starter:tone"\n', 1,
+         ["✗ z: off\n", "starter:tone cannot do token-classification"], ""),
+        ("[[rule]]\n[rules]\npatients = 1\n", 1, ["There are no rules here."], 'Did you mean "patience"?'),
+    ],
+)  # fmt: skip
+def test_rules_says_why_one_is_left_out(
+    folder: Path, capsys: pytest.CaptureFixture[str], settings: str, status: int, out: list[str], err: str
+) -> None:
+    (folder / "inkling.toml").write_text(settings)
+    assert main(["rules"]) == status
+    shown = capsys.readouterr()
+    assert [words for words in out if words not in shown.out] == []
+    assert err in shown.err and bool(err) == bool(shown.err)
+    assert ("✓ [classify]" in shown.out) == ("enabled = false" not in settings)
 
 
 async def test_a_file_that_was_named_and_cannot_be_read_is_status_2(

@@ -544,12 +544,11 @@ def test_all_that_is_wrong_with_a_named_table_is_told_at_once(tmp_path: Path) ->
 
 
 def test_named_tables_need_names_of_their_own(tmp_path: Path) -> None:
-    source = read_source(
-        write(tmp_path / "inkling.toml", '[[item]]\n\n[[item]]\nname="a"\n[[item]]\nname="a"\n'), "user"
-    )
-    value, problems = load([source]).build("lists", Lists)
-    assert [item.name for item in value.item] == ["a"]
+    path = write(tmp_path / "inkling.toml", '[[item]]\n\n[[item]]\nname="a"\n[[item]]\nname="a"\nlevel = "error"\n')
+    value, problems = load([read_source(path, "user")]).build("lists", Lists)
+    assert [(item.name, item.level, item.origin) for item in value.item] == [("a", "warning", f"{path}:3")]
     assert [(problem.reason, problem.line) for problem in problems] == [("no-name", 1), ("name-taken", 6)]
+    assert problems[1].message == 'A second "a" is left out; the first is on line 3. Give this one another name.'
 
 
 def test_one_named_table_is_changed_and_made(tmp_path: Path) -> None:

@@ -27,8 +27,8 @@ class Holder(Protocol):
 class Face(Protocol):
     """Who has a table that is a rule: the plugin `classify`."""
 
-    def built_in_for(self, folders: Sequence[Path]) -> Rule | None:
-        """The rule that its table is, if it is on and works for these folders."""
+    def built_in_for(self, folders: Sequence[Path], language: str | None = None) -> Rule | None:
+        """The rule that its table is, if it is on (in this language, if one is given) and works for these folders."""
         ...
 
 
@@ -55,12 +55,12 @@ def rule_in_place_of(built_in: Rule, snapshot: Snapshot | None, folders: Sequenc
     return None
 
 
-def stepped_aside(snapshot: Snapshot | None, folders: Sequence[Path]) -> Iterator[tuple[Rule, Rule]]:
-    """The rules that tables are, each with the rule that reads in its place."""
-    tables = {rule.name: rule for face in list(faces) if (rule := face.built_in_for(folders)) is not None}
-    for built_in in tables.values():
-        if (rule := rule_in_place_of(built_in, snapshot, folders)) is not None:
-            yield built_in, rule
+def tables(snapshot: Snapshot | None, folders: Sequence[Path]) -> Iterator[tuple[Rule, Rule | None]]:
+    """The rules that tables are, each with the rule that reads in its place, if one does."""
+    language = None if snapshot is None else snapshot.language
+    found = {rule.name: rule for face in list(faces) if (rule := face.built_in_for(folders, language)) is not None}
+    for built_in in found.values():
+        yield built_in, rule_in_place_of(built_in, snapshot, folders)
 
 
 def _kinds(rule: Rule, language: str | None) -> set[SegmentKind]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from inkling.api import InklingError, Snapshot
 from inkling_plugins.rules.linter import why_not
@@ -35,12 +35,13 @@ def listing(rules: Iterable[Rule], snapshot: Snapshot | None) -> list[Line]:
     return [_line(rule, snapshot) for rule in rules]
 
 
-def table_line(built_in: Rule, rule: Rule) -> Line:
-    """The line of a table that steps aside for a rule, such as `[classify]`."""
-    name, on = f"[{built_in.name}]", ", ".join(built_in.on)
-    why = f"the rule {rule.name} reads this in its place, with the same model"
-    surface, when = built_in.surface, built_in.when
-    return Line(name, "off", why, built_in.task, built_in.model_id, on, surface, when, f"the table {name}")
+def table_line(built_in: Rule, rule: Rule | None, snapshot: Snapshot | None) -> Line:
+    """The line of a table that is a rule, such as `[classify]`; it steps aside for `rule`, if there is one."""
+    name = f"[{built_in.name}]"
+    line = replace(_line(built_in, snapshot), name=name, origin=f"the table {name}")
+    if rule is None:
+        return line
+    return replace(line, state="off", why=f"the rule {rule.name} reads this in its place, with the same model")
 
 
 def _line(rule: Rule, snapshot: Snapshot | None) -> Line:

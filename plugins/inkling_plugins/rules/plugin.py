@@ -41,7 +41,7 @@ from inkling_plugins.rules.baseline import Baseline, fingerprint, load
 from inkling_plugins.rules.feedback import note
 from inkling_plugins.rules.findings import Findings, touching
 from inkling_plugins.rules.fixes import is_key, redactions
-from inkling_plugins.rules.in_place import holders, stepped_aside
+from inkling_plugins.rules.in_place import holders, tables
 from inkling_plugins.rules.judge import Finding
 from inkling_plugins.rules.linter import Linter, Result, why_not
 from inkling_plugins.rules.listing import listing, markdown, table_line
@@ -264,10 +264,11 @@ class Rules(Plugin):
     ) -> str:
         """Show every rule, what it reads in this document, and why it says nothing."""
         lines = await asyncio.to_thread(listing, self.settings.rule, snapshot)
-        aside = [table_line(*both) for both in stepped_aside(snapshot, self.editor.workspace_folders())]
+        folders = self.editor.workspace_folders()
+        lines += [table_line(built_in, rule, snapshot) for built_in, rule in tables(snapshot, folders)]
         if as_json:
-            return json.dumps([line.plain() for line in [*lines, *aside]])
-        await self.editor.show_text("Rules", f"# Rules\n\n{markdown([*lines, *aside])}")
+            return json.dumps([line.plain() for line in lines])
+        await self.editor.show_text("Rules", f"# Rules\n\n{markdown(lines)}")
         return f"{sum(line.state == 'on' for line in lines)} of {len(lines)} rules are on here."
 
     @command("rules.silence", "Ignore a rule's label in this workspace")

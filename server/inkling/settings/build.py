@@ -155,23 +155,28 @@ class Checker:
         return result
 
     def _fit_named(self, item: Any, values: Sequence[Any], key: str, metadata: Mapping[str, Any]) -> list[Any]:
-        """The items without any problem; each needs a name of its own."""
+        """The items without any problem; each needs a name of its own, and of two the first has it."""
         result: list[Any] = []
-        names: set[str] = set()
+        names: dict[str, int] = {}
         for index, value in enumerate(values):
             count, place = len(self.problems), f"{key}[{index}]"
             name = value.get("name") if isinstance(value, Mapping) else None
+            taken = isinstance(name, str) and names.setdefault(name, index) != index
             if isinstance(value, Mapping) and (not isinstance(name, str) or not name):
                 self.report("no-name", place, f'"{place}" needs a name: name = "…".')
-            elif name in names:
-                self.report("name-taken", f"{place}.name", f'"{place}.name" is "{name}", as an item before it.')
+            elif taken:
+                self.report("name-taken", f"{place}.name", self._name_taken(str(name), f"{key}[{names[str(name)]}]"))
             fitting = self._fit_item(item, value, place, metadata)
             if fitting is not _BAD and len(self.problems) == count:
-                names.add(fitting["name"])
                 result.append(fitting)
-            elif isinstance(fitting, dict) and name and fitting.get("name") == name and name not in names:
+            elif isinstance(fitting, dict) and name and fitting.get("name") == name and not taken:
                 self.spoilt.setdefault(key.rpartition(".")[2], []).append(fitting)
         return result
+
+    def _name_taken(self, name: str, first: str) -> str:
+        line = nearest_line(self._lines, first)
+        where = f'"{first}"' if line is None else f"on line {line}"
+        return f'A second "{name}" is left out; the first is {where}. Give this one another name.'
 
     def _fit_item(self, annotation: Any, value: Any, key: str, metadata: Mapping[str, Any]) -> Any:
         count = len(self.problems)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -45,6 +46,19 @@ def finish_named(
     return result, problems
 
 
+def item_name(sources: Sequence[Source], problem: Problem) -> str:
+    """What the named item is called that a problem is about; empty where it is about none, or has no name itself."""
+    place = re.match(r"(?:\w+\.)?(\w+)\[(\d+)\]", problem.key)
+    if place is None:
+        return ""
+    for source in sources:
+        items = source.data.get(place[1]) if source.where == problem.where else None
+        item = items[int(place[2])] if isinstance(items, list) and int(place[2]) < len(items) else None
+        if isinstance(item, Mapping):
+            return str(item.get("name", ""))
+    return ""
+
+
 def besides(source: Source, cls: type, clean: Mapping[str, Any], checker: Checker) -> Iterator[Problem]:
     """What else is wrong with the items that a layer's `checker` left out, on top of the `clean` layers below.
 
@@ -69,12 +83,16 @@ def _complaints(item: Any) -> list[tuple[str, str]]:
 
 
 def _places(sources: Sequence[Source], field: str, name: str) -> Iterator[tuple[Source, str, Mapping[str, Any]]]:
-    """Where an item is written, the layer with the last word first: the source, the item's dotted key, the item."""
+    """Where an item is written, the layer with the last word first: the source, the item's dotted key, the item.
+
+    A second one of the same name in one source counts for nothing.
+    """
     for source in reversed(sources):
         items = source.data.get(field)
         for index, item in enumerate(items if isinstance(items, list) else ()):
             if isinstance(item, Mapping) and item.get("name") == name:
                 yield source, f"{field}[{index}]", item
+                break
 
 
 def _place(source: Source, key: str) -> str:
