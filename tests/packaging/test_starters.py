@@ -47,6 +47,10 @@ FIGURES = {
     ("debt", "macro-F1, written sentences"): ["macro-F1 (written)"],
     ("debt", "calibration error, written / real"): ["calibration error (written)", "calibration error (real comments"],
     ("injection", "macro-F1, two written sets"): ["macro-F1 (written)", "macro-F1 (written, set 2)"],
+    ("injection", "called an injection by mistake, real comments / prose"): [
+        "called injection*comments",
+        "called injection*prose",
+    ],
     ("injection", "calibration error"): ["calibration error (written)", "calibration error (written, set 2)"],
     ("secrets", "macro-F1 over tokens, two written sets"): [
         "macro-F1 over tokens (written)",
