@@ -32,15 +32,13 @@ from inkling_plugins.rules.linter import Linter
 from inkling_plugins.rules.news import News
 from inkling_plugins.rules.present import severity
 from inkling_plugins.rules.reader import Owner
-from inkling_plugins.rules.rule import Level, Rule
+from inkling_plugins.rules.rule import USUAL, Level, Rule
 from inkling_plugins.rules.store import Store, readings_folder
 
 PATIENCE_S = 1.0
 """How long, from the first answer on, marks wait for all sentences; then they come piece by piece."""
 _STEP = 0.025
 Kind = Literal["comment", "docstring", "paragraph", "heading", "list_item", "commit_message", "string"]
-_USUAL: dict[str, Level] = {"hostile": "warning", "neutral": "off", "constructive": "off"}
-"""Of the starter model's labels."""
 
 
 class Classify(Plugin):
@@ -183,7 +181,7 @@ def _rule(settings: Classify.Settings) -> Rule:
         model=settings.model,
         on=settings.on,
         unit="sentence",
-        labels={**_USUAL, **settings.severities, **off, "*": settings.severity},
+        labels={**USUAL["starter:tone"], **settings.severities, **off, "*": settings.severity},
         threshold=settings.threshold,
         thresholds=settings.thresholds,
         min_words=settings.min_words,

@@ -280,7 +280,9 @@ class Rules(Plugin):
         if not is_key(label):
             raise InklingError("no-label", "No label was given.", "Use the quick fix of a finding.")
         if not known.labels:  # naming one would switch the others off
-            await self.editor.change_setting(f"rule[{rule}].labels.*", known.severity)
+            for other, level in {"*": known.severity, **known.usual}.items():
+                if other != label:
+                    await self.editor.change_setting(f"rule[{rule}].labels.{other}", level)
         await self.editor.change_setting(f"rule[{rule}].labels.{label}", "off")
         return f'"{label}" of {rule} no longer shows in this workspace.'
 

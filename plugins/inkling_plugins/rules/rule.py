@@ -26,6 +26,12 @@ TaskName = Literal[
 SurfaceName = Literal["diagnostics", "hover", "code-lens", "code-action", "command", "semantic-tokens", "inlay-hint"]
 NOTHING = frozenset({"none", "O"})
 """What classifiers call it when there is nothing to say: shows where a rule names it, and else does not."""
+USUAL: Mapping[str, Mapping[str, Level]] = {
+    "starter:tone": {"hostile": "warning", "neutral": "off", "constructive": "off"},
+    "starter:injection": {"injection": "warning", "benign": "off"},
+    "starter:debt": {"debt": "information", "none": "off"},
+}
+"""By starter, how a label shows where a rule names none."""
 READS = frozenset({"text-classification", "zero-shot-classification", "token-classification"})
 """Tasks whose results are findings: they may show at every surface, and are remembered."""
 SURFACES: Mapping[str, frozenset[str]] = {
@@ -73,7 +79,7 @@ class Rule:
     labels: Mapping[str, Level] = field(default_factory=dict)
     """How each label shows; with any named, labels that are not named are off, unless `*` is among them."""
     severity: Level = "information"
-    """How a label shows that `labels` does not name, when it names none; labels called `none` and `O` are off."""
+    """How a label shows, if `labels` names none; `none`, `O` and a starter's own like them (`neutral`) are off."""
     threshold: float = field(default=0.5, metadata={"min": 0.0, "max": 1.0})
     """The least score that shows."""
     thresholds: Mapping[str, float] = field(default_factory=dict, metadata={"min": 0.0, "max": 1.0})
@@ -114,6 +120,8 @@ class Rule:
     """Tokens that a model writes at most."""
     origin: str = field(default="", metadata={"origin": True})
     """The files and lines it was written at, the one with the last word first."""
+    given: tuple[str, ...] = field(default=(), metadata={"given": True})
+    """The keys that are written there."""
 
     def complaints(self) -> Iterator[tuple[str, str]]:
         """(key, what is wrong with it) beyond types."""
@@ -184,8 +192,15 @@ class Rule:
 
     def level(self, label: str) -> Level:
         """How a label shows."""
-        rest: Level = "off" if self.labels or label in NOTHING else self.severity
+        rest: Level = "off" if self.labels or label in NOTHING else self.usual.get(label, self.severity)
         return self.labels.get(label) or self.labels.get("*") or rest
+
+    @property
+    def usual(self) -> Mapping[str, Level]:
+        """How the starter's labels show where the rule names none; a `severity` of its own leaves what is off."""
+        usual = USUAL.get(self.model_id, {})
+        own = "severity" in self.given
+        return {label: self.severity if own and level != "off" else level for label, level in usual.items()}
 
     def least(self, label: str) -> float:
         """The score from which a label shows."""

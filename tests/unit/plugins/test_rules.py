@@ -136,8 +136,17 @@ def test_complaints(change: dict[str, Any], key: str, says: str) -> None:
 @pytest.mark.parametrize(
     ("change", "label", "level"),
     [
-        ({}, "hostile", "information"),
+        ({}, "hostile", "warning"),  # the starter's usual
+        ({}, "neutral", "off"),
+        ({}, "other", "information"),
         ({}, "none", "off"),
+        ({"severity": "hint", "given": ("severity",)}, "hostile", "hint"),
+        ({"severity": "hint", "given": ("severity",)}, "neutral", "off"),
+        ({"labels": {"*": "hint"}}, "neutral", "hint"),
+        ({"labels": {"neutral": "hint"}}, "neutral", "hint"),
+        ({"model": "org/tone"}, "neutral", "information"),
+        ({"model": "starter:injection"}, "benign", "off"),
+        ({"model": "starter:injection"}, "injection", "warning"),
         ({"labels": {"none": "hint"}}, "none", "hint"),
         ({"labels": {"*": "hint"}}, "none", "hint"),
         ({"labels": {"kind": "hint"}}, "hostile", "off"),
@@ -394,14 +403,19 @@ async def test_not_helpful_is_noted_here_alone(started: Any, tmp_path: Path, mon
 
 
 async def test_quick_fixes_change_the_rule_in_the_workspace(started: Any) -> None:
-    plugin = await started(Rules, engine(), rule=(TONE, Rule(name="all")))
+    plugin = await started(Rules, engine(), rule=(TONE, Rule(name="all"), Rule(name="any", model="org/any")))
     await plugin.silence(None, None, rule="tone", label="hostile")
-    await plugin.silence(None, None, rule="all", label="kind")
+    await plugin.silence(None, None, rule="all", label="hostile")
+    await plugin.silence(None, None, rule="any", label="kind")
     await plugin.raise_threshold(None, None, rule="tone", label="hostile", threshold=0.93)
     assert plugin.editor.changed == [
         ("rule[tone].labels.hostile", "off"),
         ("rule[all].labels.*", "information"),
-        ("rule[all].labels.kind", "off"),
+        ("rule[all].labels.neutral", "off"),
+        ("rule[all].labels.constructive", "off"),
+        ("rule[all].labels.hostile", "off"),
+        ("rule[any].labels.*", "information"),
+        ("rule[any].labels.kind", "off"),
         ("rule[tone].thresholds.hostile", 0.93),
     ]
     with pytest.raises(InklingError, match="no rule"):
