@@ -5,16 +5,21 @@ The causal ones are in test_training_causal.
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import json
+import re
+import typing
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from inkling.engine.backend import Stop
 from inkling.engine.models.store import create_backend
 from inkling.engine.protocol import Task
+from inkling.training.classifier_recipe import ClassifierRecipe
+from inkling.training.recipe import load_recipe
 
 MODELS = Path(__file__).parents[2] / "models"
 
@@ -65,6 +70,25 @@ def sample(name: str, part: str, folder: Path, every: int) -> list[str]:
 
 WEAK = {"weak__packages": ["pluggy", "h11"]}
 ORDINARY = {"false_alarms__comments": ["idna"], "false_alarms__prose": ["attrs"], "false_alarms__most": 2}
+
+
+def keys(schema: type, prefix: str = "") -> set[str]:
+    """The keys of a recipe, dotted, without the tables' own names."""
+    found = set()
+    for name, kind in typing.get_type_hints(schema).items():
+        inner = next((part for part in (kind, *typing.get_args(kind)) if dataclasses.is_dataclass(part)), None)
+        found |= keys(cast("type", inner), f"{prefix}{name}.") if inner else {prefix + name}
+    return found
+
+
+def test_the_docs_recipe_is_one_and_the_docs_name_every_key(tmp_path: Path) -> None:
+    page = (MODELS.parent / "docs" / "starters.md").read_text("utf-8").split("## Your own")[1]
+    path = tmp_path / "mood.toml"
+    path.write_text(page.split("```toml\n")[1].split("```")[0], "utf-8")
+    recipe = load_recipe(path, ClassifierRecipe)
+    assert (recipe.labels, recipe.train) == (("angry", "calm"), (tmp_path / "mood.jsonl",))
+    rows = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
+    assert {name for row in rows for name in re.findall(r"`([\w.]+)`", row)} == keys(ClassifierRecipe)
 
 
 @pytest.mark.parametrize(

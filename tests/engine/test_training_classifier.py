@@ -88,7 +88,6 @@ def recipe_file(tmp_path: Path) -> Callable[..., Path]:
             f'name = "tiny"\ntask = "{task}"\nlabels = {labels}\ntrain = ["train.jsonl"]\n'
             f'heldout = ["heldout.jsonl"]\nout = "model"\n[tune]\n{tune}max_length = 32\n'
             "[calibration]\nfolds = 2\nruns = 1\n"
-            '[card]\ntitle = "Tiny"\nsummary = "Moods."\nlimits = "Few texts."\ndata = "Made up."\n'
         )
         return path
 
@@ -104,7 +103,9 @@ def test_an_adapter_loads_and_answers(recipe_file: Callable[..., Path], method: 
     assert scores.sum(1) == pytest.approx(1, abs=1e-5)
     assert scores[0, 1] > scores[1, 1]
     card = (folder / "README.md").read_text("utf-8")
-    for part in ("Confusion", "Reliability", "TF-IDF", "temperature", "Few texts.", "trained on | bad 6, good 6 |"):
+    for part in ("Confusion", "Reliability", "TF-IDF", "temperature", "trained on | bad 6, good 6 |"):
+        assert part in card
+    for part in ('library_name: "inkling"', "# tiny\n\nTells apart bad, good.", "Inkling alone loads", "`train.jsonl`"):
         assert part in card
     assert not (folder / "run").exists()
     config = json.loads((folder / "config.json").read_text())
@@ -136,6 +137,7 @@ def test_a_full_model_is_plain_save_pretrained(recipe_file: Callable[..., Path],
     (answer,) = classify(["I love this map"])
     assert {row["label"] for row in answer} == {"bad", "good"}
     assert sum(row["score"] for row in answer) == pytest.approx(1, abs=1e-5)
+    assert 'library_name: "transformers"' in (folder / "README.md").read_text("utf-8")
 
 
 class Stopped(BaseException):
@@ -251,7 +253,7 @@ def test_heldout_text_must_not_be_in_training(recipe_file: Callable[..., Path], 
         ({"labels": '["good"]'}, "at least two"),
         ({"tune.batch_size": "0"}, "must be at least 1"),
         ({"encoder": "elsewhere"}, 'must be "full"'),
-        ({"false_alarms": '{label = "worst"}'}, "false_alarms.label must be one of the labels"),
+        ({"false_alarms": '{label = "worst"}'}, "must be a label of a text classifier, here bad, good"),
         (
             {"false_alarms": '{label = "bad", prose = ["Rich"]}', "weak": '{packages = ["rich"], negative = "good"}'},
             "false_alarms names Rich, which is trained on",

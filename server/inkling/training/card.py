@@ -33,6 +33,8 @@ class ModelCard:
     summary: str
     limits: str
     license: str = "apache-2.0"
+    library: str = "transformers"
+    """What loads the folder by itself."""
     languages: Sequence[str] = ("en",)
     tags: Sequence[str] = ()
     base_model: str | None = None
@@ -45,7 +47,7 @@ class ModelCard:
         header: dict[str, object] = {
             "license": self.license,
             "language": list(self.languages),
-            "library_name": "transformers",
+            "library_name": self.library,
             "pipeline_tag": self.task,
             "tags": ["inkling", *self.tags],
         }

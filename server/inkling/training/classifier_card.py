@@ -29,6 +29,13 @@ from inkling.training.data_baseline import TextBaseline, available, token_baseli
 from inkling.training.data_labelled import Example, label_counts
 
 BASELINE = "TF-IDF + logistic"
+LOADING = {
+    True: "Inkling alone loads this folder: name it as a `model` in `inkling.toml`. It holds what was added to the "
+    'shared encoder, without the encoder and its tokenizer. A recipe with `tune.method = "full"` makes a folder that '
+    "transformers loads by itself.",
+    False: "A `save_pretrained` folder: transformers loads it, and Inkling as a `model` in `inkling.toml`.",
+}
+"""By whether the folder is a delta on the shared encoder."""
 
 
 @dataclass(frozen=True)
@@ -186,17 +193,19 @@ def write(
             sections[f"{title} ({name})"] = table
     counts = label_counts(train, entities=recipe.entities)
     size = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
-    tune = recipe.tune
+    tune, delta = recipe.tune, recipe.tune.method != "full"
+    files = ", ".join(f"`{path.name}`" for path in recipe.train)
     return ModelCard(
-        name=recipe.card.title,
+        name=recipe.card.title or recipe.name,
         task=recipe.task,
-        summary=recipe.card.summary,
+        summary=recipe.card.summary or f"Tells apart {', '.join(label for label in recipe.labels if label != 'O')}.",
         limits=recipe.card.limits,
+        library="inkling" if delta else "transformers",
         languages=recipe.card.languages,
         tags=["classifier", tune.method],
-        base_model="sentence-transformers/all-MiniLM-L6-v2" if tune.method != "full" else None,
+        base_model="sentence-transformers/all-MiniLM-L6-v2" if delta else None,
         training={
-            "encoder sha256": f"`{ENCODER_SHA256[:16]}…`" if tune.method != "full" else recipe.encoder,
+            "encoder sha256": f"`{ENCODER_SHA256[:16]}…`" if delta else recipe.encoder,
             "trained": tune.method + (f", rank {tune.rank}" if tune.method == "lora" else ""),
             **({"started from": recipe.start.name} if recipe.start else {}),
             "file": f"{size / 1000:.0f} kB",
@@ -210,5 +219,5 @@ def write(
             ),
         },
         results=results,
-        sections={**sections, "Data": recipe.card.data},
+        sections={"Loading": LOADING[delta], **sections, "Data": recipe.card.data or f"Read from {files}."},
     ).write(folder)

@@ -90,12 +90,14 @@ class FalseAlarms:
 
 @dataclass(frozen=True)
 class Card:
-    """What the model card says and no run can measure."""
+    """What the model card says and no run can measure; what is left empty is said in words of the recipe's own keys."""
 
-    title: str
-    summary: str
-    limits: str
-    data: str
+    title: str = ""
+    summary: str = ""
+    limits: str = (
+        "Not told. The figures are of the held-out texts, where there are any: expect less on other people's text."
+    )
+    data: str = ""
     languages: tuple[str, ...] = ("en",)
 
 
@@ -104,10 +106,10 @@ class ClassifierRecipe:
     """One classifier: what it tells apart, from which data, on which encoder."""
 
     name: str
-    task: Task
     labels: tuple[str, ...]
     train: tuple[Path, ...]
-    card: Card
+    task: Task = "text-classification"
+    card: Card = field(default_factory=Card)
     heldout: tuple[Path, ...] = ()
     weak: WeakComments | None = None
     false_alarms: FalseAlarms | None = None
@@ -136,7 +138,10 @@ class ClassifierRecipe:
 
     def _check_false_alarms(self, alarms: FalseAlarms) -> None:
         if self.entities or alarms.label not in self.labels:
-            raise ValueError("false_alarms.label must be one of the labels of a text classifier.")
+            raise ValueError(
+                f"false_alarms.label must be a label of a text classifier, here {', '.join(self.labels)}; "
+                "without such a label leave [false_alarms] out."
+            )
         trained = {name.lower() for name in (*self.weak.packages, *self.weak.prose)} if self.weak else set()
         if both := [name for name in (*alarms.comments, *alarms.prose) if name.lower() in trained]:
             raise ValueError(f"false_alarms names {both[0]}, which is trained on. Name other packages.")

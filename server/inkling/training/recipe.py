@@ -32,7 +32,7 @@ def load_recipe(path: Path, schema: type[T], overrides: Mapping[str, str] | None
 
     ``overrides`` are ``key=value`` settings from the command line: dotted keys reach into tables
     (``model.layers``), values are TOML, and what is not TOML is taken as a plain string.
-    Raises RecipeError.
+    Raises RecipeError, which tells of all mistakes at once.
     """
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -46,7 +46,11 @@ def load_recipe(path: Path, schema: type[T], overrides: Mapping[str, str] | None
         raise RecipeError(f"{path}: cannot be read: {error.strerror}.") from None
     for key, value in (overrides or {}).items():
         _set(table, key, value)
-    return _build(schema, table, path, "")
+    mistakes: list[str] = []
+    recipe = _build(schema, table, path, "", mistakes)
+    if recipe is None:
+        raise RecipeError(_told(path, mistakes))
+    return recipe
 
 
 def parse_override(text: str) -> tuple[str, str]:
@@ -79,47 +83,59 @@ def _set(table: dict[str, Any], key: str, value: str) -> None:
         table[last] = value
 
 
-def _build(schema: type[T], table: dict[str, Any], path: Path, prefix: str) -> T:
+def _told(path: Path, mistakes: list[str]) -> str:
+    if len(mistakes) == 1:
+        return f"{path}: {mistakes[0]}"
+    return f"{path}: {len(mistakes)} mistakes.\n" + "\n".join(f"  {mistake}" for mistake in mistakes)
+
+
+def _build(schema: type[T], table: dict[str, Any], path: Path, prefix: str, mistakes: list[str]) -> T | None:
+    """The table as `schema`; what is wrong is added to `mistakes`, and then there is nothing to return."""
+    before = len(mistakes)
     hints = typing.get_type_hints(schema)
     fields = {field.name: field for field in dataclasses.fields(schema) if field.init}  # type: ignore[arg-type]
-    for key in table:
-        if key not in fields:
-            close = difflib.get_close_matches(key, fields, n=1)
-            hint = f"did you mean {prefix}{close[0]}?" if close else f"known keys: {', '.join(sorted(fields))}."
-            raise RecipeError(f"{path}: unknown key {prefix}{key}; {hint}")
-    values = {key: _convert(hints[key], value, path, prefix + key) for key, value in table.items()}
+    for key in sorted(table.keys() - fields.keys()):
+        close = difflib.get_close_matches(key, fields, n=1)
+        hint = f"did you mean {prefix}{close[0]}?" if close else f"known keys: {', '.join(sorted(fields))}."
+        mistakes.append(f"unknown key {prefix}{key}; {hint}")
+    known = [key for key in table if key in fields]
+    values = {key: _convert(hints[key], table[key], path, prefix + key, mistakes) for key in known}
     for name, field in fields.items():
         required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
         if required and name not in values:
-            raise RecipeError(f"{path}: {prefix}{name} is missing ({_describe(hints[name])}).")
+            mistakes.append(f"{prefix}{name} is missing ({_describe(hints[name])}).")
+    if len(mistakes) > before:
+        return None
     try:
         return schema(**values)
     except ValueError as error:
-        raise RecipeError(f"{path}: {prefix}{error}") from None
+        mistakes.append(f"{prefix}{error}")
+        return None
 
 
-def _convert(kind: Any, value: Any, path: Path, key: str) -> Any:
+def _convert(kind: Any, value: Any, path: Path, key: str, mistakes: list[str]) -> Any:
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin in (types.UnionType, typing.Union):
         inner = [option for option in arguments if option is not type(None)]
-        return _convert(inner[0], value, path, key)
+        return _convert(inner[0], value, path, key, mistakes)
     if origin is typing.Literal:
         if value not in arguments:
             close = difflib.get_close_matches(str(value), [str(option) for option in arguments], n=1)
             hint = f" Did you mean {close[0]!r}?" if close else ""
-            raise RecipeError(f"{path}: {key} must be one of {', '.join(map(repr, arguments))}, not {value!r}.{hint}")
+            mistakes.append(f"{key} must be one of {', '.join(map(repr, arguments))}, not {value!r}.{hint}")
         return value
     if origin is tuple and isinstance(value, list):
-        return tuple(_convert(arguments[0], item, path, f"{key}[{i}]") for i, item in enumerate(value))
+        return tuple(_convert(arguments[0], item, path, f"{key}[{i}]", mistakes) for i, item in enumerate(value))
     if dataclasses.is_dataclass(kind) and isinstance(kind, type) and isinstance(value, dict):
-        return _build(kind, value, path, f"{key}.")
+        return _build(kind, value, path, f"{key}.", mistakes)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if kind is Path and isinstance(value, str):
         return path.parent.joinpath(value)
     if isinstance(kind, type) and isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
         return value
-    raise RecipeError(f"{path}: {key} must be {_describe(kind)}, not {value!r}.")
+    mistakes.append(f"{key} must be {_describe(kind)}, not {value!r}.")
+    return None
 
 
 def _describe(kind: Any) -> str:
