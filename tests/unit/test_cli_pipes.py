@@ -38,11 +38,15 @@ def test_each_line_gets_a_label(
     assert json.loads(capsys.readouterr().out)["labels"] == {"food": 0.9, "sports": 0.1}
 
 
-def test_markdown_is_summarized_without_its_headings(
-    engine: FakeEngine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(("name", "text"), [
+    ("a.md", "# Title\n\nThe first words.\n\n```\ncode\n```\n"),
+    ("a.py", '"""The first words."""\n\nimport os\n\nos.getcwd()\n'),
+])  # fmt: skip
+def test_what_is_prose_is_summarized(
+    name: str, text: str, engine: FakeEngine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = tmp_path / "a.md"
-    path.write_text("# Title\n\nThe first words.\n\n```\ncode\n```\n")
+    path = tmp_path / name
+    path.write_text(text)
     assert main(["summarize", str(path)]) == 0
     told = capsys.readouterr()
     assert told.out == "The first words.\n" and "short already" in told.err

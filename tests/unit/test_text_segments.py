@@ -179,6 +179,8 @@ def test_plain_text_is_paragraphs() -> None:
             ["Version 3.5 of foo.py is at http://a.b/c.d now.", "Yes."],
         ),
         ("Call `a. B` now. Done.", ["Call `a. B` now.", "Done."]),
+        ("Call ``a. B\nc. D`` now. Done.", ["Call ``a. B c. D`` now.", "Done."]),
+        ("A lone ` here. Then.\n\nAnd ` there. Now.", ["A lone ` here.", "Then.", "And ` there.", "Now."]),
         ('He said "No." Then left (quietly.) Fine.', ['He said "No."', "Then left (quietly.)", "Fine."]),
         ("1. First step. More.\n2. Second.", ["First step.", "More.", "Second."]),
         ("Intro:\n- one\n- two\nstill two", ["Intro:", "one", "two still two"]),

@@ -35,12 +35,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _prose(name: str, text: str) -> str:
-    """The paragraphs and list items of Markdown (as standard input is taken to be), without headings and code."""
+    """The paragraphs and list items of Markdown, as standard input is taken to be; of code, comments and docstrings."""
     from inkling.api import SegmentKind, Snapshot, segments
     from inkling.text.file_kinds import language_of
 
     document = Snapshot.of(text, language="markdown" if name == "-" else language_of(name))
-    kinds = (SegmentKind.PARAGRAPH, SegmentKind.LIST_ITEM)
+    kinds = (SegmentKind.PARAGRAPH, SegmentKind.LIST_ITEM, SegmentKind.COMMENT, SegmentKind.DOCSTRING)
     return "\n\n".join(segment.text for segment in segments(document, kinds)) or text
 
 

@@ -17,7 +17,7 @@ _NEVER_LAST = frozenset(
 )
 """Abbreviations that something follows. Others (`etc.`, `Inc.`) end a sentence unless a small letter follows."""
 
-_CODE = re.compile(r"``[^`\n]+``|`[^`\n]+`")
+_CODE = re.compile(r"(``?)(?!`)[^`\n]+(?:\n[ \t]*[^`\s][^`\n]*)?\1")
 _STOP = re.compile(r"[.!?…]+[\"'”’»)\]*_`]*(?=\s|\Z)|[。！？]+[」』”’)）]*")
 _BREAK = re.compile(
     r"\n[ \t]*\n\s*|\n(?=[ \t]*(?:[-*•+][ \t]|\d{1,3}[.)][ \t]|[@:][A-Za-z]+\b|>>>|[A-Z][a-z]+:[ \t]*\n))"

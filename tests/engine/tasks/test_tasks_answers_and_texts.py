@@ -176,6 +176,11 @@ def test_a_stop_ends_the_writing(checkpoint: Any, load: Any) -> None:
         ("Dr. Ada came, e.g. yesterday. Then rain.", ["Dr. Ada came, e.g. yesterday.", "Then rain."]),
         ("Version 3.11 is out. it says so.", ["Version 3.11 is out. it says so."]),
         ('He said "No." Then he left.', ['He said "No."', "Then he left."]),
+        (
+            "After `. .venv/Bin. Activate`, run ``a. B\nc. D``. Done.",
+            ["After `. .venv/Bin. Activate`, run ``a. B\nc. D``.", "Done."],
+        ),
+        ("A lone ` here. Then.\n\nAnd ` there. Now.", ["A lone ` here.", "Then.", "And ` there.", "Now."]),
         ("Title\n\nText here", ["Title", "Text here"]),
         ("- one\n- two", ["- one", "- two"]),
         ("一。二！三", ["一。", "二！", "三"]),

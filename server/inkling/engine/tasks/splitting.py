@@ -15,12 +15,18 @@ _SENTENCE_END = re.compile(
 )
 _ABBREVIATION = re.compile(r"(?:^|[\s(])(?:[A-Za-z]|e\.g|i\.e|etc|vs|cf|Mr|Mrs|Ms|Dr|Prof|St|No|Fig|Eq|approx|ca)\.$")
 
+_CODE = re.compile(r"(``?)(?!`)[^`\n]+(?:\n[ \t]*[^`\s][^`\n]*)?\1")
+"""A code span, which one line end may wrap: a full stop in it ends nothing."""
+
 
 def sentence_spans(text: str) -> list[tuple[int, int]]:
     """(start, end) of each sentence in code points, white space around it left out."""
     spans: list[tuple[int, int]] = []
     start = 0
+    code = [match.span() for match in _CODE.finditer(text)]
     for match in _SENTENCE_END.finditer(text):
+        if any(first < match.start() < last - 1 for first, last in code):
+            continue
         ended = text[start : match.start()]
         if _ABBREVIATION.search(ended) and "\n" not in match.group():
             continue
