@@ -7,6 +7,7 @@ import asyncio
 import io
 import json
 import os
+import re
 import sys
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 
 from inkling.api import Entity, InklingError, Label, Snapshot
+from inkling.check import session as checking
 from inkling.check.files import find_root
 from inkling.check.session import Session
 from inkling.cli import check as cli
@@ -66,13 +68,14 @@ class Run:
         self.status, self.out, self.err, self.engine = status, out, err, engine
 
 
-async def check(capsys: pytest.CaptureFixture[str], *arguments: str, **faults: Exception) -> Run:
+async def check(capsys: pytest.CaptureFixture[str], *arguments: str, delay_s: float = 0.0, **faults: Exception) -> Run:
     parser = argparse.ArgumentParser()
     cli.add_parser(parser.add_subparsers(dest="command"))
     args = parser.parse_args(["check", *arguments])
     engine = FakeEngine(
         labels=lambda text: [Label("hostile", 0.9), Label("kind", 0.1)][:: 1 if "stupid" in text else -1],
         entities=mail,
+        delay_s=delay_s,
         faults=dict(faults),
     )
     try:
@@ -146,12 +149,26 @@ async def test_a_wait_for_a_model_is_told_once(
     waiting.engine = waiting
     monkeypatch.setattr(cli, "_PATIENCE_S", 0.0)
     monkeypatch.setattr(cli, "_SOON_S", 0.001)
-    async with cli._telling_of_loads(waiting):  # type: ignore[arg-type]
+    async with cli._telling(waiting):  # type: ignore[arg-type]
         while waiting.asked < 5:
             await asyncio.sleep(0.001)
     told = capsys.readouterr()
     assert told.err == "inkling check: Starting the engine …\ninkling check: Loading starter:tone …\n"
     assert told.out == ""
+
+
+async def test_how_far_a_long_check_is_is_told(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli, "_PROGRESS_S", 0.01)
+    monkeypatch.setattr(cli, "_RARELY_S", 0.01)
+    monkeypatch.setattr(checking, "_PATIENCE_S", 0.0)
+    (folder / "long.md").write_text("\n\n".join(f"A stupid plan is number {number} here." for number in range(200)))
+    done = await check(capsys, "long.md", delay_s=0.1)
+    assert "200 warnings in 1 file." in done.out
+    told = done.err.splitlines()
+    far = r"inkling check: 0 files checked; long\.md: tone: \d+ of 200 texts are still being read\."
+    assert any(re.fullmatch(far, line) for line in told), told
 
 
 async def test_binaries_and_giants_cost_a_line_at_most(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -28,6 +28,7 @@ AT_ONCE = 32
 """Files that are checked at the same time: their texts share the engine's batches."""
 LONG_S = 86_400.0
 NEWS_S = 30.0
+_PATIENCE_S = 5.0
 FINE = frozenset({"disabled", "language-off", "other-files", "other-languages", "rule-instead"})
 """Reasons for nothing that are as the user wants it."""
 
@@ -58,6 +59,8 @@ class Session:
         self._turns: dict[str, asyncio.Lock] = {}
         self._lease: asyncio.Task[None] | None = None
         self._editors: dict[str, NoEditor] = {}
+        self._finished = 0
+        self._reading: dict[str, str] = {}
         self.broken: list[tuple[str, str]] = []
         self.host = Host(self)
         self.host.load(self._may_load)
@@ -82,7 +85,14 @@ class Session:
             checked.findings += [Finding(checked.path, outcome.plugin, item, snapshot) for item in outcome.items]
             checked.failures += [(outcome.plugin, reason) for reason in outcome.reasons if reason.reason not in FINE]
         checked.findings.sort(key=lambda finding: (finding.place, finding.code))
+        self._finished += 1
         return checked
+
+    def progress(self) -> str:
+        """How far checking is: the files that are finished, and what is still being read of one that takes long."""
+        files = f"{self._finished:,} {'file' if self._finished == 1 else 'files'} checked"
+        path, words = next(iter(self._reading.items()), ("", ""))
+        return f"{files}; {path}: {words}" if path else f"{files} …"
 
     async def _ask(self, entry: Entry, snapshot: Snapshot) -> Outcome[Diagnostic]:
         """A plugin's outcome; none of a file in which it found nothing before, when all is as it was then."""
@@ -105,8 +115,12 @@ class Session:
         while True:
             news.clear()
             outcome = await self.host.call(entry, method, (snapshot,), check_diagnostic, timeout_s=LONG_S)
-            if not any(reason.reason == "still-reading" for reason in outcome.reasons):
+            left = next((reason.detail for reason in outcome.reasons if reason.reason == "still-reading"), "")
+            path = self.relative(snapshot.uri)
+            if not left:
+                self._reading.pop(path, None)
                 return outcome
+            self._reading[path] = left
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(news.wait(), NEWS_S)
 
@@ -194,5 +208,5 @@ async def _hold(engine: EngineConnection) -> None:
 
 
 def overrides(values: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What checking needs of the bundled plugins: all findings, once all of a file is read."""
-    return {"rules": {"show_all": True, "patience": 60.0, **values}}
+    """What checking needs of the bundled plugins: all findings, and now and then how much is still being read."""
+    return {"rules": {"show_all": True, "patience": _PATIENCE_S, **values}}

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 FORMATS = ("text", "json", "sarif", "github")
 _SOON_S, _PATIENCE_S = 0.5, 2.0
 """How long a check says nothing, on a terminal and elsewhere, while its models load."""
+_PROGRESS_S, _RARELY_S = 5.0, 60.0
+"""When it first says how far it is, and how often it does at last: each wait is twice the one before it."""
 LEVELS = ("error", "warning", "information", "hint", "never")
 
 
@@ -121,7 +123,7 @@ async def check(args: argparse.Namespace, engine: Callable[[EngineSettings], Eng
         count = made = 0
         told: set[str] = set()
         checking = _checked(args, session, _inputs(args, session, root))
-        async with _telling_of_loads(session), aclosing(checking) as results:
+        async with _telling(session), aclosing(checking) as results:
             async for result in results:
                 if isinstance(result, Unread):
                     failures += result.counts
@@ -156,30 +158,40 @@ async def check(args: argparse.Namespace, engine: Callable[[EngineSettings], Eng
 
 
 @asynccontextmanager
-async def _telling_of_loads(session: Session) -> AsyncGenerator[None, None]:
-    """While this is open, what takes the engine long goes to standard error: once per model, and soon on a terminal."""
-
-    async def tell() -> None:
-        await asyncio.sleep(_SOON_S if sys.stderr.isatty() else _PATIENCE_S)
-        said: set[str] = set()
-        while True:
-            try:
-                models = (await session.engine.status()).models
-                words = [f"Loading {model.id} …" for model in models if model.state == "loading"]
-            except InklingError:
-                words = ["Starting the engine …"]
-            for line in words:
-                if line not in said:
-                    said.add(line)
-                    print(f"inkling check: {line}", file=sys.stderr, flush=True)
-            await asyncio.sleep(_SOON_S)
-
-    telling = asyncio.create_task(tell())
+async def _telling(session: Session) -> AsyncGenerator[None, None]:
+    """While this is open, what takes long goes to standard error: each model that loads, and how far the check is."""
+    telling = [asyncio.create_task(_tell_of_loads(session)), asyncio.create_task(_tell_of_progress(session))]
     try:
         yield
     finally:
-        telling.cancel()
-        await asyncio.gather(telling, return_exceptions=True)
+        for task in telling:
+            task.cancel()
+        await asyncio.gather(*telling, return_exceptions=True)
+
+
+async def _tell_of_loads(session: Session) -> None:
+    """Once per model, and soon on a terminal."""
+    await asyncio.sleep(_SOON_S if sys.stderr.isatty() else _PATIENCE_S)
+    said: set[str] = set()
+    while True:
+        try:
+            models = (await session.engine.status()).models
+            words = [f"Loading {model.id} …" for model in models if model.state == "loading"]
+        except InklingError:
+            words = ["Starting the engine …"]
+        for line in words:
+            if line not in said:
+                said.add(line)
+                print(f"inkling check: {line}", file=sys.stderr, flush=True)
+        await asyncio.sleep(_SOON_S)
+
+
+async def _tell_of_progress(session: Session) -> None:
+    wait = _PROGRESS_S
+    while True:
+        await asyncio.sleep(wait)
+        print(f"inkling check: {session.progress()}", file=sys.stderr, flush=True)
+        wait = min(2 * wait, _RARELY_S)
 
 
 def _write_baseline(args: argparse.Namespace, root: Path, findings: list[Finding], failed: bool) -> int:
