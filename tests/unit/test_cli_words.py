@@ -30,6 +30,39 @@ class SilentSession:
         return None
 
 
+@pytest.mark.parametrize(("models", "expected"), [
+    ([], "in which PyTorch and the model were loaded, once."),
+    ([{"id": "starter:tone", "state": "ready"}], " s."),
+])  # fmt: skip
+async def test_the_first_squiggles_say_why_they_take_long(models: list[Any], expected: str) -> None:
+    class Engine(SilentSession):
+        async def request(self, method: str, params: Any, on_partial: Any = None) -> Any:
+            return {"engine": {"models": models}} if method == "inkling/status" else {"items": []}
+
+    out = io.StringIO()
+    guide = Guide(Console(file=out, width=200), Engine())  # type: ignore[arg-type]
+    await guide.diagnostics(Sample("file:///a.md", "a.md", "markdown", "Words.\n"))
+    assert out.getvalue().replace("ms", "s").rstrip().endswith(expected)
+
+
+@pytest.mark.parametrize(("files", "path", "expected"), [
+    (("inkling", "activate"), "bin", "inkling"),
+    (("inkling", "activate"), "", ". bin/activate && inkling"),
+    (("inkling",), "", "{python} -m inkling"),
+])  # fmt: skip
+def test_the_tours_last_words_are_a_command_that_works(
+    files: tuple[str, ...], path: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bin").mkdir()
+    for name in files:
+        (tmp_path / "bin" / name).touch(0o755)
+    python = str(tmp_path / "bin" / "python")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.executable", python)
+    monkeypatch.setenv("PATH", str(tmp_path / path) if path else "")
+    assert tour._command() == expected.format(python=python)
+
+
 async def test_brackets_in_a_reason_are_printed() -> None:
     out = io.StringIO()
     guide = Guide(Console(file=out, width=200, highlight=False), SilentSession())  # type: ignore[arg-type]

@@ -9,8 +9,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import difflib
+import os
+import shutil
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -148,7 +151,7 @@ class Guide:
 
     async def wait_for_engine(self) -> None:
         """Show the engine starting and its models loading, until it is ready."""
-        _say(self.console, "The engine starts beside it, and loads its models once for all windows")
+        _say(self.console, "The engine starts beside it, once for all windows")
         began = time.perf_counter()
         with self.console.status("  starting …") as status:
             self.session.progress = lambda token, value: status.update(Text(f"  {progress_words(value)}"))
@@ -180,8 +183,11 @@ class Guide:
     async def diagnostics(self, sample: Sample) -> None:
         """Squiggles under their text."""
         _say(self.console, f"Diagnostics: what a classifier thinks of the prose · {sample.name}")
+        cold = not _loaded(await self.session.request("inkling/status", {}))
+        words = "loading PyTorch and the model, once" if cold else "reading"
         began = time.perf_counter()
-        result = await self.session.request("textDocument/diagnostic", {"textDocument": {"uri": sample.uri}})
+        with self.console.status(f"  {words} …"):
+            result = await self.session.request("textDocument/diagnostic", {"textDocument": {"uri": sample.uri}})
         took = _since(began)
         items = (result or {}).get("items", [])
         for item in items:
@@ -193,7 +199,8 @@ class Guide:
             for row in squiggled(line, first, stop, number=number, width=width, style=color):
                 self.console.print(row)
             self.console.print(Text(f"       │ {name}: {item['message']}  [{item.get('source', '')}]", style=color))
-        self.console.print(f"  {len(items)} found in {took}.")
+        why = ", in which PyTorch and the model were loaded, once" if cold else ""
+        self.console.print(f"  {len(items)} found in {took}{why}.")
 
     async def code_action(self, sample: Sample, first: int, last: int) -> None:
         """A summary, as the diff that the action would make."""
@@ -271,8 +278,7 @@ class Guide:
     async def farewell(self) -> None:
         """Where text went, and what next."""
         status = await self.session.request("inkling/status", {})
-        engine = status.get("engine") or {}
-        loaded = [model["id"] for model in engine.get("models", []) if model["state"] == "ready"]
+        engine, loaded = status.get("engine") or {}, _loaded(status)
         where = f", on {engine['device']}" if loaded and engine.get("device", "auto") != "auto" else ""
         _say(self.console, "That was all on this machine")
         for message in dict.fromkeys(self.session.messages):
@@ -292,11 +298,20 @@ def _say(console: Console, title: str) -> None:
     console.print(Rule(Text(title), align="left", style="blue"))
 
 
+def _loaded(status: Mapping[str, Any]) -> list[str]:
+    """The models that the engine has in memory, by `inkling/status`."""
+    return [model["id"] for model in (status.get("engine") or {}).get("models", []) if model["state"] == "ready"]
+
+
 def _command() -> str:
-    """How this command was called, so that the reader can call it again from here."""
-    program = Path(sys.argv[0] if Path(sys.argv[0]).name == "inkling" else sys.executable)
-    shown = program.relative_to(Path.cwd()) if program.is_relative_to(Path.cwd()) else program
-    return str(shown) if program.name == "inkling" else f"{shown} -m inkling"
+    """How the reader calls this command from here: by its name, once its environment is active."""
+    beside = Path(sys.executable).parent
+    found = shutil.which("inkling")
+    if found and Path(found).parent == beside:
+        return "inkling"
+    if not (beside / "activate").is_file() or not (beside / "inkling").is_file():
+        return f"{sys.executable} -m inkling"
+    return f". {os.path.relpath(beside / 'activate')} && inkling"
 
 
 def _since(began: float) -> str:
