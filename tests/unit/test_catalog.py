@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -176,7 +177,11 @@ def test_unknown_ids_say_how_to_get_the_model(hub: Path) -> None:
 def test_folders_that_are_refused(
     tmp_path: Path, config: Any, files: dict[str, bytes | str], reason: str, says: str
 ) -> None:
-    refused(reason, says, str(folder(tmp_path / "m", config, **files)))
+    path = folder(tmp_path / "m", config, **files)
+    refused(reason, says, str(path))
+    with pytest.raises(InklingError) as told:  # a folder is not to be downloaded, and is named once
+        resolve(str(path))
+    assert not re.search(r"pull|[Dd]ownload", told.value.hint) and told.value.message.count(str(path)) == 1
 
 
 def test_relative_folders_stay_inside_their_root(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ from transformers import (
 from transformers.utils.logging import disable_progress_bar
 
 from inkling.engine.models.catalog import ModelSource
+from inkling.engine.models.model_files import again, where
 from inkling.engine.models.safetensors_file import read_header
 from inkling.engine.protocol import Task
 from inkling.errors import InklingError
@@ -108,7 +109,7 @@ def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
     if not any((source.path / name).is_file() for name in _TOKENIZER_FILES):
         raise InklingError(
             "no-tokenizer",
-            f"{source.id} has no tokenizer in {source.path}.",
+            f"{source.id} has no tokenizer{where(source.id, source.path)}.",
             "Save the tokenizer beside the model with save_pretrained().",
         )
     try:
@@ -123,8 +124,8 @@ def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
     except Exception as error:  # transformers raises nearly anything for a damaged tokenizer
         raise InklingError(
             "no-tokenizer",
-            f"{source.id}'s tokenizer in {source.path} cannot be loaded: {_first_line(error)}",
-            "Download the model again, or save its tokenizer anew.",
+            f"{source.id}'s tokenizer{where(source.id, source.path)} cannot be loaded: {_first_line(error)}",
+            again(source.id),
         ) from error
     return tokenizer
 
@@ -149,7 +150,7 @@ def _check_complete(source: ModelSource, task: str, info: dict[str, Any]) -> Non
         raise InklingError(
             "weights-corrupt",
             f"{source.path} lacks {len(missing)} of its tensors, {missing[0]} first.",
-            "Download the model again, or save it again with the head that it was trained with.",
+            f"{again(source.id)} It needs the head that it was trained with.",
         )
 
 
@@ -183,7 +184,7 @@ def _as_inkling_errors(source: ModelSource) -> Iterator[None]:
         raise InklingError(
             "weights-corrupt",
             f"{source.path} cannot be loaded: {_first_line(error)}",
-            "Download the model again, or check its config.json against its weights.",
+            f"{again(source.id)} Its config.json must be the one that its weights were saved with.",
         ) from error
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from inkling.engine.models.hub_cache import parse_hub_id
 from inkling.engine.protocol import Task
 from inkling.errors import InklingError
 
@@ -62,8 +63,8 @@ def inspect(folder: Path, name: str) -> ModelFiles:
             )
         raise InklingError(
             "weights-missing",
-            f"{name} has no config.json{_where(name, folder)}.",
-            "Name the folder that save_pretrained() wrote, or download the model again.",
+            f"{name} has no config.json{where(name, folder)}.",
+            again(name),
         )
     for small in ("config.json", "tokenizer_config.json"):
         check_no_code(folder / small, name)
@@ -123,7 +124,7 @@ def _find_weights(folder: Path, name: str) -> tuple[Path, ...]:
             raise InklingError(
                 "weights-corrupt",
                 f"{folder / 'model.safetensors.index.json'} does not list safetensors files of its own folder.",
-                "Download the model again.",
+                again(name),
             )
         missing = [shard for shard in shards if not (folder / shard).is_file()]
         if missing:
@@ -131,7 +132,7 @@ def _find_weights(folder: Path, name: str) -> tuple[Path, ...]:
                 "weights-missing",
                 f"{name} lacks {len(missing)} of its {len(shards)} weight files: {missing[0]}"
                 f"{' and more' if len(missing) > 1 else ''}.",
-                f"Run `inkling models pull {name}` to fetch the rest.",
+                again(name),
             )
         return tuple(folder / shard for shard in shards)
     others = sorted(path.name for path in folder.iterdir() if path.suffix in PICKLES)
@@ -145,10 +146,10 @@ def _find_weights(folder: Path, name: str) -> tuple[Path, ...]:
     gguf = any(path.suffix == ".gguf" for path in folder.iterdir())
     raise InklingError(
         "weights-missing",
-        f"{name} has no model.safetensors{_where(name, folder)}.",
+        f"{name} has no model.safetensors{where(name, folder)}.",
         "It is a GGUF model: choose one with safetensors; many are published in that form too."
         if gguf
-        else f"Run `inkling models pull {name}`, or name another model.",
+        else again(name),
     )
 
 
@@ -162,10 +163,10 @@ def _read_json(path: Path, name: str) -> Mapping[str, Any] | None:
         value = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
         raise InklingError(
-            "weights-corrupt", f"{name}: {path} is not readable JSON.", "Download the model again."
+            "weights-corrupt", f"{_unless(name, path.parent)}{path} is not readable JSON.", again(name)
         ) from error
     if not isinstance(value, Mapping):
-        raise InklingError("weights-corrupt", f"{name}: {path} holds no JSON object.", "Download the model again.")
+        raise InklingError("weights-corrupt", f"{_unless(name, path.parent)}{path} holds no JSON object.", again(name))
     return value
 
 
@@ -185,6 +186,21 @@ def _read_card(path: Path) -> tuple[str, tuple[str, ...]]:
     return (licence[1].strip("\"'") if licence else ""), tuple(codes)
 
 
-def _where(name: str, folder: Path) -> str:
+def again(name: str) -> str:
+    """How the files of a model whose id is `name` are made whole: nothing is there to download for a folder."""
+    if name.startswith("starter:"):
+        return "Install Inkling anew."
+    if parse_hub_id(name) is None:
+        return "Write the folder anew with save_pretrained(), the model's and its tokenizer's, or name another."
+    return (
+        f"Run `inkling models pull {name}` to download what is missing (`--force`: all of it), or name another model."
+    )
+
+
+def where(name: str, folder: Path) -> str:
     """The folder, for a model whose id does not name it."""
-    return "" if Path(name).expanduser() == folder else f" in {folder}"
+    return "" if Path(name).expanduser().resolve() == folder.resolve() else f" in {folder}"
+
+
+def _unless(name: str, folder: Path) -> str:
+    return f"{name}: " if where(name, folder) else ""
