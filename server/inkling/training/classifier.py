@@ -93,7 +93,8 @@ def _out_of_fold(
         kept = work / f"fold-{number}.safetensors"
         if not kept.exists():
             rest = [examples[i] for other in parts if other is not part for i in other]
-            body = fit(recipe, rest, work / f"fold-{number}")
+            title = f"fold {number + 1} of {recipe.calibration.runs}"
+            body = fit(recipe, rest, work / f"fold-{number}", title)
             predictions = predict(body, [examples[i] for i in part], recipe)
             tensors: dict[str, NDArray[Any]] = {}
             for i, (logits, truth) in zip(part, predictions, strict=True):

@@ -117,8 +117,10 @@ def build_body(recipe: ClassifierRecipe) -> AdapterBody | FullBody:
     )
 
 
-def fit(recipe: ClassifierRecipe, examples: Sequence[Example], work: Path) -> AdapterBody | FullBody:
-    """Train on `examples`; checkpoints live in `work`, from which an interrupted run goes on.
+def fit(
+    recipe: ClassifierRecipe, examples: Sequence[Example], work: Path, title: str = "the model"
+) -> AdapterBody | FullBody:
+    """Train on `examples`; checkpoints live in `work`, from which an interrupted run goes on. `title` is shown.
 
     Raises TrainingError when memory or disk runs out, with what to change.
     """
@@ -154,7 +156,7 @@ def fit(recipe: ClassifierRecipe, examples: Sequence[Example], work: Path) -> Ad
     )
     last = get_last_checkpoint(str(work)) if work.is_dir() else None
     try:
-        with RunLog(work, f"{recipe.name} {work.name}") as log:
+        with RunLog(work, f"{recipe.name}, {title}") as log:
             show(trainer, log)
             trainer.train(resume_from_checkpoint=last)
     except (torch.OutOfMemoryError, MemoryError) as error:

@@ -28,6 +28,7 @@ class RunLog:
         self._task = self._bar.add_task(title, total=steps, note="")
         self._every, self._last, self._title, self._steps = every, 0.0, title, steps
         self._note = ""
+        self._began: tuple[float, int] | None = None
 
     def __enter__(self) -> RunLog:
         self._bar.start()
@@ -47,13 +48,30 @@ class RunLog:
     def step(self, step: int, **metrics: Any) -> None:
         """Record the metrics of one step."""
         self._file.write(json.dumps({"step": step, "time": round(time.time(), 1), **metrics}) + "\n")
-        self._note = " ".join(f"{key} {value}" for key, value in metrics.items())
+        self._note = " ".join(f"{key} {_short(value)}" for key, value in metrics.items())
         self.reached(step)
 
     def reached(self, step: int) -> None:
         """Show that a step is done, beside the metrics of the last one that had some."""
         self._bar.update(self._task, completed=step, note=self._note)
-        if self._bar.disable and time.monotonic() - self._last > self._every:
-            self._last = time.monotonic()
+        now = time.monotonic()
+        self._began = self._began or (now, step)  # a run that goes on has its first steps behind it
+        if self._bar.disable and now - self._last > self._every:
+            self._last = now
             self._file.flush()
-            print(f"{self._title} {step}/{self._steps} {self._note}", file=sys.stderr, flush=True)  # noqa: T201
+            words = (f"{self._title} {step}/{self._steps}", self._left(now, step), self._note)
+            print(*filter(None, words), file=sys.stderr, flush=True)  # noqa: T201
+
+    def _left(self, now: float, step: int) -> str:
+        """How long the rest will take at the pace so far, in words; empty before there is one."""
+        began, first = self._began or (now, step)
+        if step == first or step >= self._steps:
+            return ""
+        seconds = (now - began) / (step - first) * (self._steps - step)
+        return f"{seconds / 60:.0f} min left" if seconds > 90 else f"{seconds:.0f} s left"
+
+
+def _short(value: Any) -> str:
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.4g}" if abs(value) < 10_000 else f"{value:.0f}"

@@ -56,10 +56,12 @@ def load(
     Raises what transformers raises for unusable files.
     """
     os.environ.setdefault("HF_HUB_OFFLINE", "1")  # its import may look for kernels on the hub
+    logging.getLogger("bitsandbytes").setLevel(
+        logging.ERROR
+    )  # what it lacks, and a line for each product of each token
     import bitsandbytes
     from transformers import AutoModelForCausalLM
 
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # a line for each product of each token
     versions = (bitsandbytes.__version__, torch.__version__.partition("+")[0])
     name = quantize_cache.entry_name(weights, method, versions)
     placed = {"device_map": {"": device}, "dtype": torch.bfloat16, "use_safetensors": True, **safe}
