@@ -279,8 +279,9 @@ async def test_a_model_of_the_wrong_task_and_labels_that_it_lacks_are_told(desk:
     uri, _ = desk.open_file("notes.md")
     assert await desk.marks(uri) == {}
     said = await desk.why(uri)
-    assert "wrong: starter:tone cannot do token-classification" in said
-    assert 'lacks: starter:tone has no label "rude". Its labels: ' in said and "hostile" in said
+    file = desk.root / "inkling.toml"
+    assert f"wrong ({file}:4): starter:tone cannot do token-classification" in said
+    assert f'lacks ({file}:9): starter:tone has no label "rude". Its labels: ' in said and "hostile" in said
 
 
 async def test_the_users_settings_of_the_example_are_valid() -> None:

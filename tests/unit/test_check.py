@@ -115,7 +115,12 @@ async def test_what_cannot_be_checked_is_status_2_with_its_reason(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     wrong = await check(capsys, classify=InklingError("wrong-task", "It cannot do that.", "Choose another."))
-    assert (wrong.status, wrong.err) == (2, "inkling check: rules: tone: It cannot do that. Choose another.\n")
+    assert (wrong.status, wrong.err) == (
+        2,
+        f"inkling check: rules: tone ({folder / 'inkling.toml'}:2): It cannot do that. Choose another.\n",
+    )
+    table = await check(capsys, "--plugin", "classify", classify=InklingError("wrong-task", "It cannot do that."))
+    assert table.err == "inkling check: classify: It cannot do that.\n"
     assert "leak/email" in wrong.out  # the other rule's findings are there
     assert wrong.out.endswith("1 error in 4 files: 1 problem above, so not all could be checked.\n")
     alone = await check(capsys, "docs", classify=InklingError("wrong-task", "It cannot do that."))
@@ -124,7 +129,7 @@ async def test_what_cannot_be_checked_is_status_2_with_its_reason(
     assert (missing.status, "nowhere is not there" in missing.err) == (2, True)
     (folder / "inkling.toml").write_text(RULES + '\n[[rule]]\nname = "bad"\ntaks = 1\n')
     bad = await check(capsys)
-    assert bad.status == 2 and 'inkling.toml:16: There is no setting "rule[2].taks". Did you mean "task"?' in bad.err
+    assert bad.status == 2 and 'inkling.toml:16: There is no setting "rule[bad].taks". Did you mean "task"?' in bad.err
     assert "tone/hostile" in bad.out
     (folder / "inkling.toml").unlink()
     nothing = await check(capsys)

@@ -517,11 +517,11 @@ def test_named_tables_merge_by_name_and_know_where_they_came_from(tmp_path: Path
 @pytest.mark.parametrize(
     ("lines", "line", "says"),
     [
-        ('levell = "error"', 6, 'There is no setting "item[1].levell". Did you mean "level"?'),
+        ('levell = "error"', 6, 'There is no setting "item[bad].levell". Did you mean "level"?'),
         ('level = "warn"', 6, 'not "warn". Did you mean "warning"?'),
         ('model = "evil/model"', 6, "is restricted"),
-        ('level = "error"\n[item.words]\nx = "no"', 8, '"item[1].words.x" says no'),
-        ('origin = "here"', 6, 'There is no setting "item[1].origin"'),
+        ('level = "error"\n[item.words]\nx = "no"', 8, '"item[bad].words.x" says no'),
+        ('origin = "here"', 6, 'There is no setting "item[bad].origin"'),
     ],
 )
 def test_a_bad_named_table_is_left_out_by_itself(tmp_path: Path, lines: str, line: int, says: str) -> None:

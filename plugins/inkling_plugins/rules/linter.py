@@ -120,7 +120,7 @@ class Linter:
             elif not missing:
                 self.reader.forget((snapshot.uri, rule.name))
         except InklingError as error:
-            result.reasons.append(Nothing(error.reason, f"{rule.name}: {error.message} {error.hint}".rstrip()))
+            result.reasons.append(Nothing(error.reason, f"{rule.placed_name}: {error.message} {error.hint}".rstrip()))
             return result
         if len(unread) > FEW:
             await _off_loop(snapshot, lambda: [note.settle(rule, self._store.get) for _, note in unread])
@@ -215,7 +215,7 @@ class Linter:
             raise InklingError(
                 "unknown-label",
                 f"{rule.model_id} has no label {names}. Its labels: {', '.join(known)}.",
-                f"Name those in the rule ({rule.origin}).",
+                "Name those in the rule.",
             )
 
 

@@ -160,6 +160,11 @@ class Rule:
         if self.href and not self.href.startswith(("https://", "http://", "file://")):
             yield "href", "is no address: it begins with https:// or file://."
 
+    @property
+    def placed_name(self) -> str:
+        """The name and where it is written, for what is said of the rule."""
+        return f"{self.name} ({self.origin})" if self.origin else self.name
+
     @cached_property
     def reads(self) -> On:
         """`on` in parts; raises ValueError."""

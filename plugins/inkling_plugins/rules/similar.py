@@ -53,7 +53,7 @@ class Similar:
                 return result
             pairs = await self._compare(engine, rule, [part for _, part in texts], ask)
         except InklingError as error:
-            result.reasons.append(Nothing(error.reason, f"{rule.name}: {error.message} {error.hint}".rstrip()))
+            result.reasons.append(Nothing(error.reason, f"{rule.placed_name}: {error.message} {error.hint}".rstrip()))
             return result
         if not pairs or rule.level(LABEL) == "off":
             return result

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from inkling.errors import InklingError
 
 if TYPE_CHECKING:
-    from inkling.api import Snapshot
+    from inkling.api import Nothing, Snapshot
     from inkling.check.finding import Finding
     from inkling.check.session import Checked, Session
     from inkling.engine.protocol import EngineConnection
@@ -133,7 +133,7 @@ async def check(args: argparse.Namespace, engine: Callable[[EngineSettings], Eng
                 findings += checked.findings
                 count, made = count + 1, made + fixes
                 for plugin, reason in checked.failures:
-                    words = f"{plugin}: {reason.detail or reason.reason}"
+                    words = _said(plugin, reason)
                     words = f"{checked.path}: {words}" if reason.reason in ("too-large", "timed-out") else words
                     if words not in told:
                         told.add(words)
@@ -192,6 +192,12 @@ async def _tell_of_progress(session: Session) -> None:
         await asyncio.sleep(wait)
         print(f"inkling check: {session.progress()}", file=sys.stderr, flush=True)
         wait = min(2 * wait, _RARELY_S)
+
+
+def _said(plugin: str, reason: Nothing) -> str:
+    """Why a plugin could not look, by its name, which the table `[classify]` has too."""
+    words = reason.detail or reason.reason
+    return words if words.startswith(f"{plugin}: ") else f"{plugin}: {words}"
 
 
 def _write_baseline(args: argparse.Namespace, root: Path, findings: list[Finding], failed: bool) -> int:

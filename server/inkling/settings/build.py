@@ -169,7 +169,12 @@ class Checker:
             fitting = self._fit_item(item, value, place, metadata)
             if fitting is not _BAD and len(self.problems) == count:
                 result.append(fitting)
-            elif isinstance(fitting, dict) and name and fitting.get("name") == name and not taken:
+                continue
+            self.problems[count:] = [
+                dataclasses.replace(problem, message=by_name(problem.message, place, name))
+                for problem in self.problems[count:]
+            ]
+            if isinstance(fitting, dict) and name and fitting.get("name") == name and not taken:
                 self.spoilt.setdefault(key.rpartition(".")[2], []).append(fitting)
         return result
 
@@ -187,6 +192,12 @@ class Checker:
 
 
 _BAD = object()
+
+
+def by_name(message: str, place: str, name: Any) -> str:
+    """A message with an item called by its name and not by its position: `rule[tone].model`."""
+    known = isinstance(name, str) and name
+    return message.replace(f'"{place}.', f'"{place.rpartition("[")[0]}[{str(name)[:64]}].') if known else message
 
 
 def nearest_line(lines: Mapping[str, int], key: str) -> int | None:

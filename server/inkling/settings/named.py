@@ -8,7 +8,7 @@ import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from inkling.settings.build import Checker, construct, fields_of, nearest_line
+from inkling.settings.build import Checker, by_name, construct, fields_of, nearest_line
 from inkling.settings.problem import Problem
 from inkling.settings.source import Source
 
@@ -104,9 +104,10 @@ def _problem(places: Sequence[tuple[Source, str, Mapping[str, Any]]], key: str, 
     """The complaint at the line of its key, or else of its item."""
     if not places:
         return Problem("bad-value", key, "", words)
-    source, item, _ = next((place for place in places if _top(key) in place[2]), places[0])
+    source, item, values = next((place for place in places if _top(key) in place[2]), places[0])
     dotted = f"{item}.{key}" if key else item
-    return Problem("bad-value", dotted, source.where, f'"{dotted}" {words}', nearest_line(source.lines, dotted))
+    message = by_name(f'"{dotted}" {words}', item, values.get("name"))
+    return Problem("bad-value", dotted, source.where, message, nearest_line(source.lines, dotted))
 
 
 def _top(key: str) -> str:
