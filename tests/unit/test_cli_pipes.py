@@ -124,6 +124,22 @@ def test_secret_files_are_read_only_when_the_user_insists(
     assert main([*command, path, "--secret-files"]) == 0
 
 
+def test_the_tokens_of_a_folder_are_those_of_its_text_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = {"a.py": b"x = 1\n", "in/b.md": b"Words.\n", "c.bin": b"\0\1", "d.txt": b"\xff", ".env": b"KEY=a\n"}
+    for name, data in files.items():
+        path = tmp_path / "sub" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("INKLING_CONFIG", str(tmp_path / "none.toml"))
+    assert main(["tokens", "sub"]) == 0
+    told = capsys.readouterr()
+    assert [line.split()[-1] for line in told.out.splitlines()] == ["sub/a.py", "sub/in/b.md", "total"]
+    assert told.err == ""
+
+
 @pytest.mark.parametrize("command", ["classify", "summarize", "tokens"])
 def test_a_missing_file_is_status_2(command: str, engine: FakeEngine, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([command, "absent.txt"]) == 2

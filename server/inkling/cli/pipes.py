@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,14 +28,17 @@ def add_secret_files(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def refuse_secrets(name: str) -> None:
-    """Raise InklingError for a file that the user's setting `server.secret_files` names, itself or through a link."""
+def secret_files() -> Callable[[Path], bool]:
+    """Whether the user's setting `server.secret_files` names a file, itself or through a link."""
     from inkling.settings import ServerSettings, load_for
     from inkling.settings.exclusion import Exclusion
 
     secret = Exclusion(load_for(None).build("server", ServerSettings)[0].secret_files)
-    path = Path(name).absolute()
-    if secret(path.as_uri()) or secret(path.resolve().as_uri()):
+    return lambda path: secret(path.absolute().as_uri()) or secret(path.resolve().as_uri())
+
+
+def _refuse_secrets(name: str) -> None:
+    if secret_files()(Path(name)):
         message = f"{name} is one of the files that server.secret_files keeps from every model, so it was not read."
         raise InklingError("secret-file", message, "Give --secret-files to insist.")
 
@@ -46,7 +49,7 @@ def read(name: str, *, secrets: bool = False) -> str:
     Raises InklingError for what cannot be read, is not UTF-8, or has zero bytes, as no text has.
     """
     if name != "-" and not secrets:
-        refuse_secrets(name)
+        _refuse_secrets(name)
     source = "Standard input" if name == "-" else name
     try:
         data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()

@@ -1,22 +1,23 @@
-"""`inkling tokens FILE…`: exact token counts under a model's own tokenizer, without loading the model."""
+"""`inkling tokens PATH…`: exact token counts under a model's own tokenizer, without loading the model."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from inkling.cli.model_name import model_name
-from inkling.cli.pipes import add_secret_files, refuse_secrets
+from inkling.cli.pipes import add_secret_files, read, secret_files
 from inkling.errors import InklingError
 
 
 def add_parser(subparsers: Any) -> None:
     """Describe the arguments."""
     parser: argparse.ArgumentParser = subparsers.add_parser("tokens", help="count the tokens of files")
-    parser.add_argument("files", nargs="+", metavar="FILE", help="text files; - is standard input")
+    parser.add_argument("files", nargs="+", metavar="PATH", help="text files, or folders of them; - is standard input")
     add_secret_files(parser)
     parser.add_argument(
         "--model", type=model_name, default="starter:code", help="whose tokenizer (default: %(default)s)"
@@ -25,34 +26,40 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print one line per file; a file that cannot be read is told on stderr and gives status 2."""
+    """Print one line per file; a file that was named and cannot be read is told on stderr and gives status 2."""
     tokenizer = _tokenizer(args.model)
-    total, failed = 0, False
-    for name in args.files:
+    total, counted, failed = 0, 0, False
+    for name, asked_for in _files(args.files, secrets=args.secret_files):
         try:
-            if name != "-" and not args.secret_files:
-                refuse_secrets(name)
-            text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
+            text = read(name, secrets=args.secret_files or not asked_for)
         except InklingError as error:
-            print(f"inkling tokens: {error}", file=sys.stderr)
-            failed = True
-            continue
-        except UnicodeDecodeError:
-            print(f"inkling tokens: {name} is not UTF-8 text", file=sys.stderr)
-            failed = True
-            continue
-        except OSError as error:
-            print(f"inkling tokens: {name}: {error.strerror}", file=sys.stderr)
-            failed = True
+            if asked_for or error.reason not in ("binary", "not-utf-8"):
+                print(f"inkling tokens: {error}", file=sys.stderr)
+                failed = True
             continue
         tokens = len(tokenizer.encode(text, add_special_tokens=False).ids)
-        total += tokens
+        total, counted = total + tokens, counted + 1
         print(
             json.dumps({"file": name, "tokens": tokens, "model": args.model}) if args.json else f"{tokens:>10,}  {name}"
         )
-    if len(args.files) > 1 and not args.json:
+    if max(counted, len(args.files)) > 1 and not args.json:
         print(f"{total:>10,}  total")
     return 2 if failed else 0
+
+
+def _files(names: list[str], *, secrets: bool) -> Iterator[tuple[str, bool]]:
+    """(name, whether it was named itself); of a folder the files that git would not ignore, without secret ones."""
+    from inkling.text.walk import paths
+
+    secret = secret_files()
+    for name in names:
+        folder = Path(name)
+        if name == "-" or not folder.is_dir():
+            yield name, True
+            continue
+        for path in paths(folder):
+            if secrets or not secret(path):
+                yield str(folder / path.relative_to(folder.absolute())), False
 
 
 def _tokenizer(model: str) -> Any:
