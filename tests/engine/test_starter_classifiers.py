@@ -61,7 +61,7 @@ def test_the_folder_is_what_the_engine_was_promised(task: str) -> None:
     assert config["temperature"] > 0
     assert (STARTER / task / "adapter.safetensors").stat().st_size < 800_000
     card = (STARTER / task / "README.md").read_text("utf-8")
-    assert 'license: "apache-2.0"' in card
+    assert 'license: "apache-2.0"' in card and 'library_name: "inkling"' in card  # a delta: nothing else loads it
     for title in ("## Measured", "## Limits", "## Data"):
         assert title in card
 

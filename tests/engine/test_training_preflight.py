@@ -58,7 +58,7 @@ CASES: dict[str, tuple[str, Callable[[Path], None], list[str], str]] = {
         [],
         "recipe.toml: 4 mistakes.\n  unknown key trian; did you mean train?\n  seed must be a whole number, not 1.5.\n"
         "  tune.method must be one of 'bias-and-norm', 'lora', 'full', not 'lorra'. Did you mean 'lora'?\n"
-        "  train is missing (a list of a path).\n",
+        "  train is missing (a list of paths).\n",
     ),
     "a missing file": ("classifier", remove("train.jsonl"), [], "train.jsonl: no such file"),
     "no examples": ("classifier", train(), [], "no examples"),

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 from transformers import Trainer, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
+from transformers.utils import logging
 
 from inkling.engine.models.batches import length_batches
 from inkling.engine.models.encoder import BATCH_TOKENS, ENCODER_ID, encoder_folder, pad
@@ -106,6 +107,7 @@ def collate(rows: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
 
 def build_body(recipe: ClassifierRecipe) -> AdapterBody | FullBody:
     """The untrained model that the recipe names, seeded."""
+    logging.disable_progress_bar()  # of reading weights: a moment
     torch.manual_seed(recipe.seed)
     tune = recipe.tune
     if tune.method == "full":

@@ -145,7 +145,7 @@ def _describe(kind: Any) -> str:
     if origin is typing.Literal:
         return "one of " + ", ".join(map(repr, arguments))
     if origin is tuple:
-        return f"a list of {_describe(arguments[0])}"
+        return f"a list of {_describe(arguments[0]).removeprefix('a ')}s"
     if dataclasses.is_dataclass(kind):
         return "a table"
     return {
