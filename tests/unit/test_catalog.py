@@ -148,6 +148,7 @@ def test_unknown_ids_say_how_to_get_the_model(hub: Path) -> None:
     refused("model-not-found", "inkling models pull org/modle", "org/modle")
     refused("model-not-found", 'Did you mean "org/model"?', "org/modle")
     refused("model-not-found", "starter:encoder", "starter:encode")
+    refused("bad-model-id", 'Did you mean "starter:debt"?', "starder:debt")
     refused("model-not-found", "is not a folder", "/no/such/folder")
 
 

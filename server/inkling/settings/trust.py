@@ -68,19 +68,17 @@ def _not_yours(model: str) -> str:
     from inkling.engine.models.catalog import is_path, starter_ids
     from inkling.settings.files import user_file
 
-    trust = (
-        "trust this workspace (`--trust` in a terminal, `workspaceTrusted` among an editor's initialization options)"
-    )
+    how = "`--trust` in a terminal, `workspaceTrusted` among an editor's initialization options"
     allow = f"add it to server.models in {user_file()}"
     if is_path(model):
-        return f'"{model[:96]}" is a folder, which a workspace names only when you trust it: {trust}, or {allow}.'
+        return f'"{model[:96]}" is a folder, which a workspace names only when you trust it ({how}). Or {allow}.'
     meant = f' Did you mean "starter:{model}"?' if f"starter:{model}" in starter_ids() else ""
     if "/" not in model:
         meant = meant or did_you_mean(model, starter_ids())
     if ":" in model:
         return f'"{model[:96]}" is no model\'s name.{meant}'
     fetch = "Fetch it with `inkling models pull`"
-    return f'"{model[:96]}" is not in your model catalog.{meant} {fetch}, or {allow}, or {trust}.'
+    return f'"{model[:96]}" is not in your model catalog.{meant} {fetch}, or {allow}, or trust this workspace ({how}).'
 
 
 def _leads_out(path: str) -> bool:

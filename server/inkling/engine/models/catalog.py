@@ -61,7 +61,7 @@ def resolve(model_id: str, *, root: Path | None = None) -> ModelSource:
     if parsed is None:
         raise InklingError(
             "bad-model-id",
-            f'"{model_id[:96]}" is not a model id.',
+            f'"{model_id[:96]}" is not a model id.{did_you_mean(model_id, starter_ids())}',
             "Write starter:<name>, a hub id such as org/name, or a folder beginning with /, ~ or ./.",
         )
     repo, revision = parsed
