@@ -297,7 +297,7 @@ async def test_without_the_model_the_words_are_searched_and_the_reason_told(sear
 async def test_a_cancelled_reading_stays_cancelled_until_asked_for(search: Any) -> None:
     plugin = await search(engine=Meaning(delay_s=0.2))
     waiting = asyncio.create_task(ask(plugin, "? cat"))
-    while plugin._indexer._walking is None:
+    while not plugin.editor.walks:
         await asyncio.sleep(0.01)
     plugin._indexer._walking.cancel()
     assert (await waiting)[-1] == "index-cancelled"
