@@ -74,8 +74,13 @@ try {
 
   await open("inventory.py");
   await goTo(48, 11);
-  tell("hover", { text: await hovered("Tokens", () => command("Show or Focus Hover")) });
-  await shot("hover");
+  let counts = "";
+  await until("a hover that is still there after its picture", async () => {
+    counts = await hovered("Tokens", () => command("Show or Focus Hover"));
+    await shot("hover");
+    return page.locator(".monaco-hover:not(.hidden)").filter({ hasText: "Tokens" }).first().isVisible();
+  }, 90_000);
+  tell("hover", { text: counts });
   await page.keyboard.press("Escape");
 
   await palette("Inkling: ");
