@@ -220,9 +220,14 @@ async def test_sarif_is_as_its_schema_says(folder: Path, capsys: pytest.CaptureF
     assert len(result["partialFingerprints"]["inkling/v1"]) == 24
 
 
-async def test_github_annotations(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_github_annotations(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     lines = (await check(capsys, "--format", "github")).out.splitlines()
     assert lines[0] == ("::error file=a.py,line=1,col=9,endLine=1,endColumn=14,title=leak/email::email: 100%25, sure")
+    monkeypatch.chdir(folder.parent)  # where the repository's top is, for all that is known
+    lines = (await check(capsys, folder.name, "--format", "github")).out.splitlines()
+    assert lines[0].startswith(f"::error file={folder.name}/a.py,line=1")
 
 
 async def test_fix_redacts_and_keeps_the_rest_of_the_file(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -240,6 +241,7 @@ def test_a_model_that_may_not_be_named_is_told_with_what_to_do(model: str, says:
         ("../shared/mine", "{parent}/shared/mine"),
         ("/elsewhere/mine", "/elsewhere/mine"),
         ("~/mine", "~/mine"),
+        ("~/../shared/mine", os.path.normpath(Path("~").expanduser() / "../shared/mine")),
         ("org/mine", "org/mine"),
         ("mine", "mine"),
         ("starter:tone", "starter:tone"),

@@ -196,9 +196,13 @@ class Rule:
         return [label for label in dict.fromkeys((*self.labels, *self.thresholds, *self.messages)) if label != "*"]
 
     def level(self, label: str) -> Level:
-        """How a label shows."""
-        rest: Level = "off" if self.labels or label in NOTHING else self.usual.get(label, self.severity)
-        return self.labels.get(label) or self.labels.get("*") or rest
+        """How a label shows. One that says that there is nothing shows only where it is named itself."""
+        if label in self.labels:
+            return self.labels[label]
+        if label in NOTHING:
+            return "off"
+        rest: Level = "off" if self.labels else self.usual.get(label, self.severity)
+        return self.labels.get("*", rest)
 
     @property
     def usual(self) -> Mapping[str, Level]:

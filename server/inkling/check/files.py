@@ -16,8 +16,8 @@ from inkling.text.walk import Skipped, paths, read
 def find_root(named: Sequence[Path]) -> Path:
     """The folder whose settings apply to these files and folders; to none, those of the working folder.
 
-    The working folder's hold for what lies below it, whichever files a run names; what lies elsewhere has the nearest
-    above all of it, or else the working folder's too.
+    The working folder's, where all of it lies below those; else the nearest above all of it, or the working folder's
+    where there are none.
     """
     here = _root_above(Path.cwd())
     folders = [path if path.is_dir() else path.parent for path in map(placed, named)]
@@ -75,6 +75,11 @@ def placed(argument: Path) -> Path:
     """The absolute path that an argument means; links in it stay unless it climbs through `..`."""
     path = argument.absolute()
     return path.resolve() if ".." in path.parts else path
+
+
+def repository(start: Path) -> Path:
+    """The top of the repository that a folder is in, else the folder."""
+    return next((folder for folder in (start, *start.parents) if (folder / ".git").exists()), start)
 
 
 def from_text(text: str, name: str, root: Path) -> Snapshot:

@@ -10,7 +10,7 @@ import asyncio
 import sys
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -99,7 +99,7 @@ def settings_of(args: argparse.Namespace, root: Path) -> Loaded:
 
 async def check(args: argparse.Namespace, engine: Callable[[EngineSettings], EngineConnection] | None = None) -> int:
     """The whole command. Raises InklingError when nothing can be checked."""
-    from inkling.check.files import find_root
+    from inkling.check.files import find_root, repository
     from inkling.check.finding import LEVELS as severities
     from inkling.check.formats import FORMATS as writers
     from inkling.check.formats import text, write_report
@@ -142,6 +142,9 @@ async def check(args: argparse.Namespace, engine: Callable[[EngineSettings], Eng
     findings.sort(key=lambda finding: (finding.path, finding.place))
     if args.write_baseline is not None:
         return _write_baseline(args, root, findings, bool(failures))
+    if args.format in ("github", "sarif"):  # whose readers look from the repository's top
+        top = repository(Path.cwd())
+        findings = [replace(finding, path=_seen_from(top, root / finding.path)) for finding in findings]
     report = text(findings, count, failures) if args.format == "text" else writers[args.format](findings, count)
     if args.output is not None:
         write_report(args.output, report)
@@ -155,6 +158,10 @@ async def check(args: argparse.Namespace, engine: Callable[[EngineSettings], Eng
         return 2
     worst = [finding for finding in findings if args.fail_on != "never"]
     return int(any(finding.diagnostic.severity <= severities[args.fail_on] for finding in worst))
+
+
+def _seen_from(folder: Path, path: Path) -> str:
+    return (path.relative_to(folder) if path.is_relative_to(folder) else path).as_posix()
 
 
 @asynccontextmanager

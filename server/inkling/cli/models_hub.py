@@ -100,19 +100,25 @@ def _pull_in_steps(plan: pull.Plan, question: str) -> int:
         if sys.stdin.readline().strip() != "yes":
             raise InklingError("not-confirmed", "Nothing was downloaded.")
     ended = threading.Event()
-    threading.Thread(target=_report, args=(plan, ended), daemon=True).start()
-    source = pull.fetch(plan, quiet=True)
-    ended.set()
+    reporting = threading.Thread(target=_report, args=(plan, ended), daemon=True)
+    reporting.start()
+    try:
+        source = pull.fetch(plan, quiet=True)
+    finally:
+        ended.set()
+        reporting.join()  # two lines at a time would be none
     _say({"id": source.id, "bytes": source.bytes, "tasks": [str(task) for task in source.tasks]})
     return 0
 
 
 def _report(plan: pull.Plan, ended: threading.Event) -> None:
-    try:
-        while not ended.wait(REPORT_S):
-            _say({"here": pull.bytes_here(plan), "of": plan.bytes})
-    except OSError:  # the reader has gone
-        os._exit(1)
+    here = 0
+    while not ended.wait(REPORT_S):
+        here = max(here, pull.bytes_here(plan))
+        try:
+            _say({"here": here, "of": plan.bytes})
+        except OSError:  # the reader has gone
+            os._exit(1)
 
 
 def _say(step: dict[str, object]) -> None:

@@ -49,6 +49,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _files(names: list[str], *, secrets: bool) -> Iterator[tuple[str, bool]]:
     """(name, whether it was named itself); of a folder the files that git would not ignore, without secret ones."""
+    from inkling.check.files import placed
     from inkling.text.walk import paths
 
     secret = secret_files()
@@ -57,9 +58,9 @@ def _files(names: list[str], *, secrets: bool) -> Iterator[tuple[str, bool]]:
         if name == "-" or not folder.is_dir():
             yield name, True
             continue
-        for path in paths(folder):
+        for path in paths(placed(folder)):
             if secrets or not secret(path):
-                yield str(folder / path.relative_to(folder.absolute())), False
+                yield str(folder / path.relative_to(placed(folder))), False
 
 
 def _tokenizer(model: str) -> Any:

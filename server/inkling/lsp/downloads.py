@@ -32,15 +32,16 @@ class Downloads:
 
     async def begin(self, argument: Mapping[str, Any]) -> None:
         """Begin one in the background: it may take longer than any request may."""
-        model = argument.get("model")
-        if not isinstance(model, str) or not model.strip() or model.startswith("-"):
+        named = argument.get("model")
+        model = named.strip() if isinstance(named, str) else ""
+        if not model or model.startswith("-"):
             raise InklingError("bad-model-id", "No model is named.", "Write org/name, or org/name@revision.")
         if model in self._running:
             raise InklingError("busy", f"{model[:96]} is being downloaded already.")
-        self._session.protocol.in_background(self._run(model.strip()), "download")
+        self._running.add(model)
+        self._session.protocol.in_background(self._run(model), "download")
 
     async def _run(self, model: str) -> None:
-        self._running.add(model)
         session = self._session
         try:
             async with session.progresses.during_request(f"Downloading {model}", None) as bar:
@@ -52,7 +53,7 @@ class Downloads:
         except InklingError as error:
             session.show_message(f"Inkling: {error}", Severity.ERROR)
         except asyncio.CancelledError:
-            said = f"the download of {model} was stopped. What came is kept, and another one goes on from there."
+            said = f"the download of {model} was stopped. Whole files are kept; the one that was coming begins anew."
             session.show_message(f"Inkling: {said}", Severity.INFORMATION)
         finally:
             self._running.discard(model)

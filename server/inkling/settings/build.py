@@ -107,7 +107,8 @@ class Checker:
             return model
         if model.startswith("."):
             return model if self._folder is None else os.path.normpath(self._folder / model)
-        return os.path.normpath(model)
+        # `~` stays where it can: patterns in `server.models` may begin with it
+        return os.path.normpath(Path(model).expanduser() if ".." in Path(model).parts else model)
 
     def _fit(self, annotation: Any, value: Any, key: str, metadata: Mapping[str, Any]) -> Any:
         """`value` without its invalid parts, or `_BAD`."""

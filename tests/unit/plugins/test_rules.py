@@ -148,7 +148,7 @@ def test_complaints(change: dict[str, Any], key: str, says: str) -> None:
         ({"model": "starter:injection"}, "benign", "off"),
         ({"model": "starter:injection"}, "injection", "warning"),
         ({"labels": {"none": "hint"}}, "none", "hint"),
-        ({"labels": {"*": "hint"}}, "none", "hint"),
+        ({"labels": {"*": "hint"}}, "none", "off"),
         ({"labels": {"kind": "hint"}}, "hostile", "off"),
     ],
 )

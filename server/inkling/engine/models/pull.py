@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +30,9 @@ _WANTED = re.compile(
     """,
     re.VERBOSE,
 )
+
+_FORGOTTEN_S = 600
+"""A part of a file that nobody has written to for so long belongs to a download that was ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +86,10 @@ def plan(model_id: str, *, endpoint: str | None = None, use_token: bool = False)
 
 
 def fetch(chosen: Plan, *, use_token: bool = False, force: bool = False, quiet: bool = False) -> ModelSource:
-    """Download what `chosen` lists, resuming what was interrupted, and verify it against the hub's hashes.
+    """Download what `chosen` lists and is not here, and verify it against the hub's hashes.
+
+    Files that are whole stay; the hub's library begins anew with one that was coming when a process was ended, so what
+    lies about of it goes. A connection that breaks is taken up where it broke.
 
     Raises InklingError as `plan`, and `weights-corrupt` when what arrived is not what was published.
     """
@@ -94,6 +101,7 @@ def fetch(chosen: Plan, *, use_token: bool = False, force: bool = False, quiet: 
         from huggingface_hub.utils.tqdm import disable_progress_bars, enable_progress_bars
 
         (disable_progress_bars if quiet else enable_progress_bars)()
+        _drop_old_parts(repo)
         snapshot_download(
             repo,
             revision=chosen.commit,  # what was consented to, even if the branch has moved since
@@ -110,9 +118,19 @@ def fetch(chosen: Plan, *, use_token: bool = False, force: bool = False, quiet: 
 def bytes_here(chosen: Plan) -> int:
     """How much of it lies in the cache, whole files and parts. What other revisions brought counts as here, too."""
     repo, _ = hub_cache.parse_hub_id(chosen.id) or ("", "")
-    blobs = hub_cache.repository_folder(repo) / "blobs"
-    sizes = [blob.stat().st_size for blob in blobs.glob("*")] if blobs.is_dir() else []
-    return min(sum(sizes), chosen.bytes)
+    sizes = 0
+    for blob in (hub_cache.repository_folder(repo) / "blobs").glob("*"):
+        with suppress(FileNotFoundError):  # a part that has just become a file
+            sizes += blob.stat().st_size
+    return min(sizes, chosen.bytes)
+
+
+def _drop_old_parts(repo: str) -> None:
+    """Delete parts of files that nobody has written to for a while."""
+    for part in (hub_cache.repository_folder(repo) / "blobs").glob("*.incomplete"):
+        with suppress(FileNotFoundError):
+            if time.time() - part.stat().st_mtime > _FORGOTTEN_S:
+                part.unlink()
 
 
 def _point(repo: str, revision: str, commit: str) -> None:
@@ -223,8 +241,8 @@ def _explained(model_id: str, endpoint: str) -> Iterator[None]:
         if error.errno == 28:
             raise InklingError(
                 "disk-full",
-                f"The disk is full at {hub_cache.cache_folder()}; what came of {model_id} is kept.",
-                "Free some space and pull again: the download goes on where it stopped.",
+                f"The disk is full at {hub_cache.cache_folder()}; whole files of {model_id} are kept.",
+                "Free some space and pull again.",
             ) from error
         if isinstance(error.strerror, str):
             raise InklingError(

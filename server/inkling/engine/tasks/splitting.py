@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Callable
 
 _SENTENCE_END = re.compile(
@@ -25,7 +26,8 @@ def sentence_spans(text: str) -> list[tuple[int, int]]:
     start = 0
     code = [match.span() for match in _CODE.finditer(text)]
     for match in _SENTENCE_END.finditer(text):
-        if any(first < match.start() < last - 1 for first, last in code):
+        before = bisect_left(code, (match.start(), 0)) - 1  # the last span that begins before it
+        if before >= 0 and match.start() < code[before][1] - 1:
             continue
         ended = text[start : match.start()]
         if _ABBREVIATION.search(ended) and "\n" not in match.group():
