@@ -49,6 +49,7 @@ async def begin(editor: Editor, model: str = "org/good") -> None:
 
 
 async def test_it_asks_then_shows_how_far_it_is_then_says_what_the_model_is_for(hub: Hub) -> None:
+    hub.pause_s = 0.3
     async with session_with() as (editor, _):
         asked = answer(editor, "Download")
         await begin(editor)
@@ -74,6 +75,7 @@ async def test_nothing_comes_without_a_yes(chosen: str | None, hub: Hub) -> None
 
 
 async def test_it_is_stopped(hub: Hub) -> None:
+    hub.pause_s = 0.8  # seconds are left when it is stopped
     async with session_with() as (editor, _):
         answer(editor, "Download")
         await begin(editor)

@@ -33,7 +33,7 @@ class Hub:
     """Repositories by id, each file name → content. `requests` are the paths asked for, `tokens` what came as proof.
 
     `gated` ids answer 403; a name in `cut` breaks off after half its bytes, once; one in `damaged` comes with other
-    bytes than were published; one in `slow` comes in ten parts, over a second and a half.
+    bytes than were published; one in `slow` comes in ten parts, `pause_s` between them.
     `commit` is what the branch `main` is at.
     """
 
@@ -42,6 +42,7 @@ class Hub:
     cut: set[str] = field(default_factory=set)
     damaged: set[str] = field(default_factory=set)
     slow: set[str] = field(default_factory=set)
+    pause_s: float = 0.15
     commit: str = COMMIT
     requests: list[str] = field(default_factory=list)
     tokens: set[str] = field(default_factory=set)
@@ -153,7 +154,7 @@ def serve(hub: Hub) -> Iterator[Hub]:
                 part = len(content) // 10 + 1
                 for at in range(start, len(content), part):
                     self.wfile.write(content[at : at + part])
-                    time.sleep(0.15)
+                    time.sleep(hub.pause_s)
                 return
             self.wfile.write(content[start:])
 
