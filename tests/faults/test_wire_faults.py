@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from tests.lsp.editor import Editor, server_process
+from lsprotocol import types
+from lsprotocol.converters import get_converter
+from tests.lsp.editor import CAPABILITIES, Editor, server_process
 
 URI = "file:///home/a.txt"
 HOVER = {"textDocument": {"uri": URI}, "position": {"line": 0, "character": 1}}
@@ -122,3 +124,8 @@ async def test_14_a_burst(editor: Editor) -> None:
     await editor.until(lambda: all(identifier in editor.replies for identifier in asked))
     assert {len(editor.replies[identifier]) for identifier in asked} == {1}
     await check_served(editor)
+
+
+async def test_the_editor_of_these_tests_says_what_any_server_can_read() -> None:
+    """`beside_stock` gives its capabilities to a server that refuses what the specification does not know."""
+    assert get_converter().structure(CAPABILITIES, types.ClientCapabilities).text_document is not None

@@ -45,7 +45,12 @@ CAPABILITIES: dict[str, Json] = {
         "inlineCompletion": {},
         "completion": {},
         "inlayHint": {},
-        "semanticTokens": {"requests": {"full": True, "range": True}},
+        "semanticTokens": {
+            "requests": {"full": True, "range": True},
+            "tokenTypes": [],
+            "tokenModifiers": [],
+            "formats": ["relative"],
+        },
     },
     "notebookDocument": {"synchronization": {}},
 }
