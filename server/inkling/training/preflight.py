@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from inkling.engine.models.starters import ENCODER_ID, ENCODER_PACKAGE, encoder_folder
 from inkling.training.causal_recipe import CausalRecipe
@@ -25,6 +26,7 @@ from inkling.training.masked_recipe import MaskedRecipe
 from inkling.training.recipe import load_recipe
 from inkling.training.tokenizer_recipe import TokenizerRecipe
 
+OnCorpus = TypeVar("OnCorpus", CausalRecipe, MaskedRecipe)
 LEAST_FREE = 64_000_000
 """Bytes that must be free where a run writes; what it needs beyond is told when a checkpoint does not fit."""
 
@@ -46,11 +48,7 @@ def tokenizer(path: Path, out: Path | None, overrides: Mapping[str, str]) -> Tok
 
 def causal(path: Path, out: Path | None, overrides: Mapping[str, str]) -> CausalRecipe:
     """A causal recipe that has its corpus and tokenizer, and no other recipe's checkpoints. Raises TrainingError."""
-    recipe = load_recipe(path, CausalRecipe, overrides)
-    recipe = replace(recipe, out=out or recipe.out)
-    tokenizer_file(recipe.tokenizer)
-    check_corpus(recipe.corpus)
-    check_place(recipe.out)
+    recipe = _on_corpus(CausalRecipe, path, out, overrides)
     for state in sorted(recipe.out.glob("checkpoints/step-*/state.json"))[-1:]:
         if not str(_json(state).get("recipe", recipe.mark)).startswith(recipe.mark):
             raise made_by_another_recipe(state.parent)
@@ -59,7 +57,11 @@ def causal(path: Path, out: Path | None, overrides: Mapping[str, str]) -> Causal
 
 def masked(path: Path, out: Path | None, overrides: Mapping[str, str]) -> MaskedRecipe:
     """A masked recipe that has its corpus and tokenizer. Raises TrainingError."""
-    recipe = load_recipe(path, MaskedRecipe, overrides)
+    return _on_corpus(MaskedRecipe, path, out, overrides)
+
+
+def _on_corpus(kind: type[OnCorpus], path: Path, out: Path | None, overrides: Mapping[str, str]) -> OnCorpus:
+    recipe = load_recipe(path, kind, overrides)
     recipe = replace(recipe, out=out or recipe.out)
     tokenizer_file(recipe.tokenizer)
     check_corpus(recipe.corpus)
