@@ -7,8 +7,9 @@ log's clock, which is the page's: until the request has arrived, of which VS Cod
 time; and from its reply to the first frame with ghost text.
 
 The activation of its own is what the extension's file and its `activate` run, by the extension's clock; VS Code's own
-figure (Developer: Show Running Extensions) counts the reading of the file, too. The language client is loaded after it,
-while nobody waits; nor does anybody for the server.
+figure (Developer: Show Running Extensions) counts the reading of the file, too, and is the median of several windows,
+each in an editor begun anew, since one window says anything between half and three times that. The language client is
+loaded after it, while nobody waits; nor does anybody for the server.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, time
 from pathlib import Path
 from typing import Any, TypeVar
@@ -44,8 +46,11 @@ def rows(quick: bool = False) -> list[Row]:
         return []
     build("package", "build-tests")
     size = (CLIENT / "inkling.vsix").stat().st_size / 1000
+    windows = 2 if quick else 6
+    counted = statistics.median(_at_home(lambda home: _typed(home, 0)).activation_ms for _ in range(windows))
     return [
         row("editors/vsix", size, "kB", better="less"),
+        row(f"editors/activation as VS Code counts it, of {windows} windows", counted, "ms", better="less"),
         *_at_home(lambda home: _screen(home, 12 if quick else 60)),
         *_at_home(_client),
     ]
@@ -63,15 +68,29 @@ def _at_home(measure: Callable[[Path], T]) -> T:
         shutil.rmtree(home, ignore_errors=True)
 
 
-def _screen(home: Path, tries: int) -> list[Row]:
+@dataclass(frozen=True)
+class Typed:
+    """What one window said."""
+
+    activation_ms: float
+    shown: list[tuple[float, float]]
+    """For each try, when the key was pressed and when ghost text stood, in ms."""
+
+
+def _typed(home: Path, tries: int) -> Typed:
     """Typed in the browser."""
     settings = {**server_settings(home), "inkling.settings": SETTINGS, "editor.quickSuggestions": False}
     workspace = home / "workspace"
     with code_server(home, workspace, settings, vsix=CLIENT / "inkling.vsix", **SCRIPTED) as host:
         said = json.loads(drive("latency.mjs", home, host, str(workspace), str(tries), timeout_s=400))
-    ways = [_way(home, *times) for times in said["shown"][2:]]  # the first load the model and warm the editor up
-    by_editor = float(re.search(r"([\d.]+)\s*ms", said["activation"])[1])  # type: ignore[index]
-    found = [row("editors/activation as VS Code counts it", by_editor, "ms", better="less")]
+    return Typed(float(re.search(r"([\d.]+)\s*ms", said["activation"])[1]), said["shown"])  # type: ignore[index]
+
+
+def _screen(home: Path, tries: int) -> list[Row]:
+    """From keystroke to ghost text, and where the time goes."""
+    shown = _typed(home, tries).shown
+    ways = [_way(home, *times) for times in shown[2:]]  # the first load the model and warm the editor up
+    found: list[Row] = []
     for percent in (50, 95):
         arrived, served, drawn = (_at(part, percent) for part in zip(*ways, strict=True))
         name, whole = f"editors/keystroke to ghost text p{percent}", _at([sum(way) for way in ways], percent)

@@ -1,28 +1,34 @@
 // Usage: latency.mjs HOST:PORT WORKSPACE TRIES. Types, takes what is offered, and prints one line of JSON: for each try, by the
 // page's own clock in milliseconds since 1970, the keystroke and the first frame that shows ghost text; and what the editor says
-// of our start.
+// of our start. With no tries, that alone.
 
 import { MODIFIER, openScreen } from "./screen.mjs";
 
 const [host, workspace, tries] = process.argv.slice(2);
 const screen = await openScreen(host, workspace);
 const { browser, page } = screen;
-try {
-  await screen.ready();
+
+/** When Enter was pressed last, and the first ghost text that came after that; undefined while there is none. */
+const way = () => page.evaluate(() => {
+  const pressed = window.inklingRecord.findLast(({ key }) => key === "Enter");
+  const shown = window.inklingRecord.find(({ at, ghost }) => ghost && at >= pressed.at);
+  return shown && [pressed, shown].map(({ at }) => performance.timeOrigin + at);
+});
+
+async function begin() {
   await screen.open("typed.js");
   await screen.record();
-  /** When Enter was pressed last, and the first ghost text that came after that; undefined while there is none. */
-  const way = () => page.evaluate(() => {
-    const pressed = window.inklingRecord.findLast(({ key }) => key === "Enter");
-    const shown = window.inklingRecord.find(({ at, ghost }) => ghost && at >= pressed.at);
-    return shown && [pressed, shown].map(({ at }) => performance.timeOrigin + at);
-  });
   // VS Code makes its ghost text's part when it is idle after the first editor opened; keys before that ask nothing.
   await screen.until("VS Code's ghost text", async () => {
     await page.keyboard.press("Enter");
     return screen.until("a first one", way, 5_000).catch(() => false);
   });
+}
+
+try {
+  await screen.ready();
   const shown = [];
+  if (Number(tries)) await begin();
   for (let number = 0; number < Number(tries); number++) {
     await page.keyboard.press(`${MODIFIER}+A`);
     await page.keyboard.press("Delete");

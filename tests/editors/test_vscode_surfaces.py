@@ -1,8 +1,8 @@
 """Pictures of the surfaces of rules and models in VS Code, on examples/rules-workspace, with the models that ship.
 
 This makes the pictures (`make pictures`): what the surfaces say is asserted by `tests/lsp/test_rules.py`,
-`tests/lsp/test_model_surfaces.py` and the tests inside the extension host. The masked model, which does not ship, is
-trained here.
+`tests/lsp/test_model_surfaces.py`, `tests/lsp/test_translation.py` and the tests inside the extension host. The models
+that do not ship, for words and for translation, are trained here.
 """
 
 from __future__ import annotations
@@ -31,6 +31,9 @@ SAID = {
     "chat-lens": "tokens",
     "chat-preview": "Where is my parcel?",
     "search-by-meaning": "total",
+    "symbols-by-meaning": "total",
+    "find-similar": "notes.md",
+    "translation-preview": "Das Feuer ist heute sehr kalt.",
     "compare-tokenizers": "starter:code",
 }
 """What each picture shows, among other words."""
@@ -42,14 +45,17 @@ def test_pictures_of_surfaces(home: Path) -> None:
         pytest.skip("makes pictures: run `make pictures`, or set INKLING_PICTURES to the folder that gets them")
     need_code_server()
     from tests.lsp.test_model_surfaces import masked_model
+    from tests.lsp.test_translation import translation_model
 
     build("package")
     pictures = Path(kept).resolve()
     workspace = shutil.copytree(REPOSITORY / "examples" / "rules-workspace", home / "rules-workspace")
     (home / "model").mkdir()
     masked = str(masked_model(home / "model"))
+    german = {"model": str(translation_model(home / "translation")), "target": "German"}
     look = {"editor.wordWrap": "on", "workbench.activityBar.location": "hidden"}
-    settings = {**server_settings(home), **look, "inkling.settings": {"better_word": {"least": 0.05}}}
+    models = {"better_word": {"least": 0.05}, "translate": german}
+    settings = {**server_settings(home), **look, "inkling.settings": models}
     with code_server(home, workspace, settings, vsix=CLIENT / "inkling.vsix") as host:
         lines = drive("surfaces.mjs", home, host, str(workspace), str(pictures), masked, timeout_s=480).splitlines()
     seen: dict[str, Any] = {fields.pop("check"): fields for fields in map(json.loads, lines)}
