@@ -11,6 +11,7 @@ export async function openScreen(host, workspace, viewport = { width: 1180, heig
   const editor = page.locator(".editor-instance .monaco-editor").first();
   const input = page.locator(".quick-input-widget input").first();
   const rows = page.locator(".quick-input-list .monaco-list-row");
+  const focused = rows.and(page.locator(".focused")); // what Enter will take
 
   async function until(what, probe, milliseconds = 60_000) {
     const end = Date.now() + milliseconds;
@@ -26,7 +27,7 @@ export async function openScreen(host, workspace, viewport = { width: 1180, heig
 
   /** Opens it anew until the command is there: one that is registered later does not come into a list that is open. */
   async function palette(text) {
-    const chosen = rows.and(page.locator(".focused")).filter({ hasText: text }).first(); // what Enter will run
+    const chosen = focused.filter({ hasText: text }).first();
     await until(`the command ${text}`, async () => {
       await page.keyboard.press("F1");
       if (!(await input.isVisible())) {
@@ -50,7 +51,7 @@ export async function openScreen(host, workspace, viewport = { width: 1180, heig
     await until(`the file ${name}`, async () => {
       await page.keyboard.press(`${MODIFIER}+P`);
       await input.fill(name);
-      await rows.filter({ hasText: name }).first().waitFor();
+      await focused.filter({ hasText: name }).first().waitFor(); // a list not filtered yet has it, too, below what Enter would open
       await page.keyboard.press("Enter");
       return page.locator(".tab.active").filter({ hasText: name }).first().waitFor({ timeout: 5_000 }).then(() => true, () => false);
     });
