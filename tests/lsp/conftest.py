@@ -1,10 +1,11 @@
-"""pytest-lsp's client, driving the real server with the probes and no model."""
+"""pytest-lsp's client, driving the real server: with the probes and no model, or with an engine of its own."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,35 @@ def make_client() -> LanguageClient:
 
     client.protocol.fm.features[types.PROGRESS] = progress
     return client
+
+
+@contextlib.asynccontextmanager
+async def serving(
+    root: Path,
+    settings: Mapping[str, Any],
+    environment: Mapping[str, str],
+    prepare: Callable[[LanguageClient], None] = lambda client: None,
+) -> AsyncGenerator[LanguageClient, None]:
+    """A real server for the folder `root`, as VS Code starts it; `prepare` has the client before it initializes."""
+    server = ClientServerConfig(
+        server_command=[sys.executable, "-m", "inkling", "lsp"],
+        client_factory=make_client,
+        server_env={**os.environ, **environment, "OMP_WAIT_POLICY": "PASSIVE"},
+    )
+    client = await server.start()
+    assert isinstance(client, LanguageClient)
+    prepare(client)
+    await client.initialize_session(
+        types.InitializeParams(
+            capabilities=client_capabilities("visual_studio_code"),
+            root_uri=root.as_uri(),
+            workspace_folders=[types.WorkspaceFolder(root.as_uri(), root.name)],
+            initialization_options=dict(settings),
+        )
+    )
+    yield client
+    await client.shutdown_session()
+    await client.stop()
 
 
 @pytest.fixture

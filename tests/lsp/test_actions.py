@@ -7,8 +7,6 @@ name: what it says is nonsense, where it goes is not.
 from __future__ import annotations
 
 import asyncio
-import os
-import sys
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -16,8 +14,8 @@ import pytest
 import pytest_asyncio
 from lsprotocol import types
 from pygls.exceptions import JsonRpcException
-from pytest_lsp import ClientServerConfig, LanguageClient, client_capabilities
-from tests.lsp.conftest import make_client
+from pytest_lsp import LanguageClient
+from tests.lsp.conftest import serving
 from tests.lsp.test_handlers import Desk, of
 
 from inkling.engine.models.catalog import STARTER_FOLDER
@@ -54,16 +52,7 @@ async def desk(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Desk,
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
-    environment = {"INKLING_CONFIG": str(home / "user.toml"), "XDG_CACHE_HOME": str(home), "OMP_WAIT_POLICY": "PASSIVE"}
-    server = ClientServerConfig(
-        server_command=[sys.executable, "-m", "inkling", "lsp"],
-        client_factory=make_client,
-        server_env={**os.environ, **environment},
-    )
-    client = await server.start()
-    assert isinstance(client, LanguageClient)
     shown: list[types.ShowDocumentParams] = []
-    client.shown = shown  # type: ignore[attr-defined]
 
     def show(params: types.ShowDocumentParams) -> types.ShowDocumentResult:
         shown.append(params)
@@ -72,19 +61,14 @@ async def desk(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Desk,
     def choose(params: types.ShowMessageRequestParams) -> types.MessageActionItem | None:
         return next(iter(params.actions or ()), None)
 
-    features = client.protocol.fm.features  # pytest-lsp's own are replaced
-    features[types.WINDOW_SHOW_DOCUMENT], features[types.WINDOW_SHOW_MESSAGE_REQUEST] = show, choose
+    def prepare(client: LanguageClient) -> None:
+        client.shown = shown  # type: ignore[attr-defined]
+        features = client.protocol.fm.features  # pytest-lsp's own are replaced
+        features[types.WINDOW_SHOW_DOCUMENT], features[types.WINDOW_SHOW_MESSAGE_REQUEST] = show, choose
 
-    await client.initialize_session(
-        types.InitializeParams(
-            capabilities=client_capabilities("visual_studio_code"),
-            workspace_folders=[types.WorkspaceFolder(folder.as_uri(), "project")],
-            initialization_options=SETTINGS,
-        )
-    )
-    yield Desk(client, folder)
-    await client.shutdown_session()
-    await client.stop()
+    environment = {"INKLING_CONFIG": str(home / "user.toml"), "XDG_CACHE_HOME": str(home)}
+    async with serving(folder, SETTINGS, environment, prepare) as client:
+        yield Desk(client, folder)
     (file,) = home.rglob("search.sqlite")
     assert b"password" not in file.read_bytes() and file.stat().st_mode & 0o077 == 0
 

@@ -6,8 +6,6 @@ One server and one engine of its own serve the whole module, as in an editor; no
 from __future__ import annotations
 
 import asyncio
-import os
-import sys
 from collections.abc import AsyncGenerator
 from itertools import pairwise
 from pathlib import Path
@@ -17,8 +15,8 @@ import pytest
 import pytest_asyncio
 from lsprotocol import types
 from pygls.exceptions import JsonRpcException
-from pytest_lsp import ClientServerConfig, LanguageClient, client_capabilities
-from tests.lsp.conftest import make_client
+from pytest_lsp import LanguageClient
+from tests.lsp.conftest import serving
 from tests.lsp.test_clients import plain
 from tokenizers import Tokenizer
 
@@ -155,20 +153,8 @@ def of(text: str, part: str) -> types.Range:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def desk(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Desk, None]:
     folder = tmp_path_factory.mktemp("handlers")
-    server = ClientServerConfig(
-        server_command=[sys.executable, "-m", "inkling", "lsp"],
-        client_factory=make_client,
-        server_env={**os.environ, "INKLING_CONFIG": str(folder / "user.toml"), "OMP_WAIT_POLICY": "PASSIVE"},
-    )
-    client = await server.start()
-    assert isinstance(client, LanguageClient)
-    capabilities = client_capabilities("visual_studio_code")
-    await client.initialize_session(
-        types.InitializeParams(capabilities=capabilities, root_uri=folder.as_uri(), initialization_options=SETTINGS)
-    )
-    yield Desk(client, folder)
-    await client.shutdown_session()
-    await client.stop()
+    async with serving(folder, SETTINGS, {"INKLING_CONFIG": str(folder / "user.toml")}) as client:
+        yield Desk(client, folder)
 
 
 async def test_token_count_hover(desk: Desk) -> None:

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import random
 import shutil
-import sys
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
@@ -21,8 +19,8 @@ import pytest_asyncio
 import torch
 from lsprotocol import types
 from pygls.exceptions import JsonRpcException
-from pytest_lsp import ClientServerConfig, LanguageClient, client_capabilities
-from tests.lsp.conftest import make_client
+from pytest_lsp import LanguageClient
+from tests.lsp.conftest import serving
 from tests.lsp.test_clients import plain
 from tests.lsp.test_handlers import Desk, of, position
 
@@ -98,25 +96,14 @@ def settings(models: dict[str, Path], **changed: Any) -> dict[str, Any]:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def desk(tmp_path_factory: pytest.TempPathFactory, models: dict[str, Path]) -> AsyncGenerator[Desk, None]:
     root = shutil.copytree(EXAMPLE, tmp_path_factory.mktemp("surfaces") / "work")
-    server = ClientServerConfig(
-        server_command=[sys.executable, "-m", "inkling", "lsp"],
-        client_factory=make_client,
-        server_env={**os.environ, "INKLING_CONFIG": str(root.parent / "user.toml"), "OMP_WAIT_POLICY": "PASSIVE"},
-    )
-    client = await server.start()
-    assert isinstance(client, LanguageClient)
-    for surface in ("inlayHint", "semanticTokens", "diagnostic"):
-        client.protocol.fm.features.setdefault(f"workspace/{surface}/refresh", lambda params: None)
-    await client.initialize_session(
-        types.InitializeParams(
-            capabilities=client_capabilities("visual_studio_code"),
-            root_uri=root.as_uri(),
-            initialization_options=settings(models),
-        )
-    )
-    yield Desk(client, root)
-    await client.shutdown_session()
-    await client.stop()
+
+    def prepare(client: LanguageClient) -> None:
+        for surface in ("inlayHint", "semanticTokens", "diagnostic"):
+            client.protocol.fm.features.setdefault(f"workspace/{surface}/refresh", lambda params: None)
+
+    environment = {"INKLING_CONFIG": str(root.parent / "user.toml")}
+    async with serving(root, settings(models), environment, prepare) as client:
+        yield Desk(client, root)
 
 
 def opened(desk: Desk, name: str, language: str) -> tuple[str, str]:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
 import shutil
-import sys
 import tempfile
 import tomllib
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -17,9 +15,8 @@ from typing import Any, TypeVar
 import pytest
 import pytest_asyncio
 from lsprotocol import types
-from pytest_lsp import ClientServerConfig, LanguageClient, client_capabilities
 from tests.engine.tasks.conftest import checkpoints
-from tests.lsp.conftest import make_client
+from tests.lsp.conftest import serving
 from tests.lsp.test_handlers import Desk, of, offset, position
 
 from inkling.settings import Source, load, read_source
@@ -108,29 +105,14 @@ async def desk(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Works
     shutil.copytree(EXAMPLE, root)
     (folder / "user.toml").write_text(own_rules(folder), encoding="utf-8")
     homes = {name: str(folder / name) for name in ("XDG_CACHE_HOME", "XDG_DATA_HOME")}
-    server = ClientServerConfig(
-        server_command=[sys.executable, "-m", "inkling", "lsp"],
-        client_factory=make_client,
-        server_env={**os.environ, **homes, "INKLING_CONFIG": str(folder / "user.toml"), "OMP_WAIT_POLICY": "PASSIVE"},
-    )
-    client = await server.start()
-    assert isinstance(client, LanguageClient)
     settings = {
         "engine": {"private": True},
         "rules": {"patience": 60},
         "complete": {"enabled": False},
         "rule": [{"name": "ask-for-the-cause", "threshold": 0.0}, {"name": "into-german", "max_tokens": 8}],
     }
-    await client.initialize_session(
-        types.InitializeParams(
-            capabilities=client_capabilities("visual_studio_code"),
-            root_uri=root.as_uri(),
-            initialization_options=settings,
-        )
-    )
-    yield Workspace(client, root)
-    await client.shutdown_session()
-    await client.stop()
+    async with serving(root, settings, {**homes, "INKLING_CONFIG": str(folder / "user.toml")}) as client:
+        yield Workspace(client, root)
 
 
 async def test_diagnostics_of_three_tasks(desk: Workspace) -> None:

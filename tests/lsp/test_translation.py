@@ -7,8 +7,6 @@ for are not among them: it has seen each of their words, never together.
 from __future__ import annotations
 
 import itertools
-import os
-import sys
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
@@ -18,8 +16,7 @@ import pytest_asyncio
 import torch
 import transformers
 from lsprotocol import types
-from pytest_lsp import ClientServerConfig, LanguageClient, client_capabilities
-from tests.lsp.conftest import make_client
+from tests.lsp.conftest import serving
 from tests.lsp.test_clients import plain
 from tests.lsp.test_handlers import Desk, of
 from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
@@ -87,24 +84,9 @@ async def desk(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Desk,
         "rule": [rule | {"surface": "code-action", "output": "below"}],
         "server": {"timeouts": {"code_actions": 60}},
     }
-    environment = {"INKLING_CONFIG": str(home / "user.toml"), "OMP_WAIT_POLICY": "PASSIVE"}
-    server = ClientServerConfig(
-        server_command=[sys.executable, "-m", "inkling", "lsp"],
-        client_factory=make_client,
-        server_env={**os.environ, **environment},
-    )
-    client = await server.start()
-    assert isinstance(client, LanguageClient)
-    await client.initialize_session(
-        types.InitializeParams(
-            capabilities=client_capabilities("visual_studio_code"),
-            root_uri=home.as_uri(),
-            initialization_options=settings,
-        )
-    )
-    yield Desk(client, home)
-    await client.shutdown_session()
-    await client.stop()
+    environment = {"INKLING_CONFIG": str(home / "user.toml")}
+    async with serving(home, settings, environment) as client:
+        yield Desk(client, home)
 
 
 async def run(desk: Desk, command: str, uri: str, place: types.Range, **more: Any) -> Any:
@@ -124,7 +106,7 @@ async def test_an_action_that_an_editor_may_preview(desk: Desk, words: tuple[str
     assert desk.texts[uri] == before.replace(english(*words), german(*words))
 
 
-async def test_a_command_that_writes_over_the_selection_paragraph_by_paragraph(desk: Desk) -> None:
+async def test_a_command_that_writes_over_the_selection_and_keeps_its_line_ends(desk: Desk) -> None:
     before = "\r\n\r\n".join(english(*words) for words in UNSEEN) + "\r\n"
     uri = desk.open("all.md", "markdown", before)
     await run(desk, "inkling.translate.selection", uri, of(before, before.strip()))
