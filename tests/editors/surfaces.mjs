@@ -1,6 +1,6 @@
 // Usage: surfaces.mjs HOST:PORT WORKSPACE PICTURES MASKED_MODEL. A picture of each surface that a rule or a model shows on, in VS
-// Code, on the example workspace. The settings name a model that translates. Prints one line of JSON for each: what was read from the screen. One that fails does not keep
-// the others from being taken.
+// Code, on the example workspace; the settings name a model that translates. Prints one line of JSON for each: what was read from
+// the screen. One that fails does not keep the others from being taken.
 
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { MODIFIER, openScreen } from "./screen.mjs";
@@ -119,51 +119,34 @@ await picture("search-by-meaning", 300, async () => {
   await asked.waitFor();
   await asked.locator("input").first().fill("sum the lines of a file");
   await page.keyboard.press("Enter");
-  const found = page.locator(".quick-input-list .monaco-list-row").filter({ hasText: "total" });
-  await found.first().waitFor();
+  const found = page.locator(".quick-input-widget").filter({ has: page.getByPlaceholder("Places for") });
+  await found.locator(".monaco-list-row").first().waitFor();
   return page.locator(".quick-input-list").innerText();
 }, 0);
 
 await picture("symbols-by-meaning", 300, async () => {
   await only("notes.md");
   const asked = page.locator(".quick-input-widget input").first();
-  const found = page.locator(".quick-input-list .monaco-list-row").filter({ hasText: "total" }).first();
+  const found = page.locator(".quick-input-list .monaco-list-row").filter({ hasText: "?sum" }).first();
   await until("a symbol", async () => {
     await page.keyboard.press("Escape");
     await page.keyboard.press(`${MODIFIER}+T`);
-    await asked.fill("#?add+up+the+lines+of+a+file");
+    await asked.fill("#?sum+the+lines+of+a+file");
     return found.waitFor({ timeout: 5_000 }).then(() => true, () => false);
   });
   return page.locator(".quick-input-list").innerText();
 }, 0);
 
-await picture("find-similar", 300, async () => {
+await picture("find-similar", 400, async () => {
   await only("notes.md");
   await goTo(11, 1);
   await page.keyboard.press("Shift+End");
+  await page.keyboard.press("Shift+End"); // the first time ends where the line is wrapped
   await command("Inkling: Find Similar to Selection");
-  const found = page.locator(".quick-input-list .monaco-list-row").filter({ hasText: "notes.md" });
-  await found.first().waitFor({ timeout: 60_000 });
+  const found = page.locator(".quick-input-widget").filter({ has: page.getByPlaceholder("Similar to the selection") });
+  await found.locator(".monaco-list-row").first().waitFor({ timeout: 60_000 });
   return page.locator(".quick-input-list").innerText();
 }, 0);
-
-await picture("translation-preview", 540, async () => {
-  await only("words.md");
-  const select = async () => {
-    await goTo(3, 1);
-    await page.keyboard.press("Shift+End");
-  };
-  const menu = await actions("Translate selection into German", select);
-  const row = menu.locator(".monaco-list-row").filter({ hasText: "Translate selection into German" });
-  await until("its row in focus", async () => {
-    await page.keyboard.press("ArrowDown");
-    return row.and(page.locator(".focused")).isVisible();
-  });
-  await page.keyboard.press(`${MODIFIER}+Enter`); // VS Code's own key for a preview
-  const panel = page.locator(".refactor-preview, .bulk-edit-panel").first();
-  await panel.waitFor({ timeout: 60_000 });
-  return panel.innerText();
-});
 
 await picture("compare-tokenizers", 430, async () => {
   await only("words.md");
@@ -192,6 +175,25 @@ await picture("better-word", 300, async () => {
   await only("words.md");
   await goTo(3, 19);
   return (await actions("hot")).innerText();
+});
+
+// The last, since VS Code keeps its preview open, whatever is opened beside it.
+await picture("translation-preview", 540, async () => {
+  await only("words.md");
+  const select = async () => {
+    await goTo(3, 1);
+    await page.keyboard.press("Shift+End");
+  };
+  const menu = await actions("Translate selection into German", select);
+  const row = menu.locator(".monaco-list-row").filter({ hasText: "Translate selection into German" });
+  await until("its row in focus", async () => {
+    await page.keyboard.press("ArrowDown");
+    return row.and(page.locator(".focused")).isVisible();
+  });
+  await page.keyboard.press(`${MODIFIER}+Enter`); // VS Code's own key for a preview
+  const panel = page.locator(".bulk-edit-panel");
+  await panel.locator(".monaco-list-row").nth(1).waitFor({ timeout: 60_000 }); // below the file's, the edit's
+  return panel.innerText();
 });
 
 console.log(JSON.stringify({ check: "page-errors", errors: screen.failures }));
