@@ -7,9 +7,9 @@ log's clock, which is the page's: until the request has arrived, of which VS Cod
 time; and from its reply to the first frame with ghost text.
 
 The activation of its own is what the extension's file and its `activate` run, by the extension's clock; VS Code's own
-figure (Developer: Show Running Extensions) counts the reading of the file, too, and is the median of three or six windows,
-each in an editor begun anew, since one window says anything between half and three times that. The language client is
-loaded after it, while nobody waits; nor does anybody for the server.
+figure (Developer: Show Running Extensions) counts the reading of the file, too. It is the median of three or six
+windows, each in an editor begun anew, since one window says anything between half and three times that. The language
+client is loaded after it, while nobody waits; nor does anybody for the server.
 """
 
 from __future__ import annotations

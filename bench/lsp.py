@@ -117,7 +117,9 @@ async def _hover_rows(root: Path, times: int) -> list[Row]:
             line = chosen.randrange(LINES)
             for name, session in sessions.items():
                 found[name].append(await _hover(session, uris[name], line))
-            ours = sessions["ours"]
+        ours = sessions["ours"]  # after all of the others: nobody else has edits to digest while it is asked
+        for _ in range(times):
+            line = chosen.randrange(LINES)
             place = {"line": line, "character": 0}
             ours.change_document(uris["ours"], [{"range": {"start": place, "end": place}, "text": " "}])
             found["ours after an edit"].append(await _hover(ours, uris["ours"], chosen.randrange(LINES)))
