@@ -485,6 +485,20 @@ async def test_requests_that_race_with_unloading_are_all_answered() -> None:
         assert engine.scheduler.status().extra["computed_inputs"] == 60
 
 
+async def test_counters_do_not_shrink_while_a_model_leaves() -> None:
+    async with parts(EngineSettings(unload_seconds=0.0)) as engine:
+        await engine.classify("one", "two")
+        pool = engine.scheduler.pool
+        before, worker = pool.counters(), await pool.worker("fake", CLASSIFY, "auto")
+        sweeping = asyncio.create_task(pool.sweep())
+        await asyncio.sleep(0)  # the sweep waits for the model to leave
+        worker.thread.join(5)  # it has left, and the pool can't hear of it before the next await
+        assert not worker.thread.is_alive() and not sweeping.done()
+        assert pool.counters() == before and before["computed_inputs"] == 2
+        await sweeping
+        assert pool.counters() == before
+
+
 async def test_a_subscriber_that_lags_loses_the_oldest_events_alone() -> None:
     from inkling.engine.protocol import EngineEvent
 

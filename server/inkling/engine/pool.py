@@ -314,8 +314,8 @@ class ModelPool:
         """The models' counters summed, unloaded ones included: they only grow."""
         total = Counter(self._retired)
         for slot in (*self._slots.values(), *self._leaving):
-            if slot.worker is not None and (model := slot.worker.model) is not None:
-                total.update(model.counters())
+            if slot.worker is not None:
+                total.update(slot.worker.counters())
         return total
 
     def queued(self) -> int:

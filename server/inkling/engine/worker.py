@@ -115,6 +115,8 @@ class ModelWorker:
         self._closing = False
         self._seconds_per_job = 0.1
         self.model: LoadedModel | None = None
+        self._counted: Mapping[str, int] = {}
+        """What the model had counted when it was unloaded."""
         self.bytes = 0
         self._measured = 0.0
         self.thread = threading.Thread(target=self._main, name=f"model {name}", daemon=True)
@@ -132,6 +134,11 @@ class ModelWorker:
         """Jobs that have not had a turn yet."""
         with self._changed:
             return sum(not job.started for job in self._queue)
+
+    def counters(self) -> Mapping[str, int]:
+        """The model's counters; while it is being unloaded, and until `on_closed` has been heard, its last."""
+        model = self.model
+        return model.counters() if model is not None else self._counted
 
     def submit(self, job: Job) -> None:
         """Raises `InklingError` (`engine-busy`, or `unloaded` when the model is just being unloaded)."""
@@ -169,13 +176,13 @@ class ModelWorker:
         self._on_loaded(self.model)
         while (job := self._next()) is not None:
             self._turn(job)
-        counters = dict(self.model.counters())
+        self._counted = dict(self.model.counters())
         try:
             self.model.close()
         except BaseException as error:
             as_inkling_error(error, f"unloading {self.name}")
         self.model = None
-        self._on_closed(counters)
+        self._on_closed(self._counted)
 
     def _next(self) -> Job | None:
         """The job whose turn it is; None once the model is to be unloaded."""
