@@ -42,7 +42,16 @@ from inkling.errors import InklingError
 from inkling.text.outline import Definition, outline
 from inkling.text.position import Position, Range
 from inkling.text.query import query_spans
-from inkling.text.segments import Segment, SegmentKind, block_at, find_block, segments, sentences
+from inkling.text.segments import (
+    Segment,
+    SegmentKind,
+    Segments,
+    block_at,
+    find_block,
+    segments,
+    segments_are_near,
+    sentences,
+)
 from inkling.text.snapshot import Snapshot
 from inkling.text.syntax import Scope, scope_at
 from inkling.text.token_span import TokenSpan
@@ -447,9 +456,9 @@ __all__ = [
     "API_VERSION", "SEMANTIC_MODIFIERS", "SEMANTIC_TYPES", "Action", "Answer", "Chunk", "CodeLens", "Completion",
     "ContextFile", "Definition", "Diagnostic", "Edit", "EditStream", "Editor", "Engine", "Entity", "Fill",
     "GenerateRequest", "GhostText", "Hover", "InklingError", "InlayHint", "Label", "Nothing", "Plugin", "Position",
-    "Priority", "Progress", "Range", "Related", "Rendered", "Scope", "Segment", "SegmentKind", "SemanticToken",
-    "Severity", "Snapshot", "Summary", "Surface", "Symbol", "Task", "TokenSpan", "Tokens", "block_at", "code_actions",
-    "code_lenses", "command", "completion", "diagnostics", "file_path", "find_block", "hover", "inlay_hints",
-    "inline_completion", "outline", "query_spans", "resolver", "scope_at", "segments", "semantic_tokens", "sentences",
-    "uri_path", "workspace_symbols",
+    "Priority", "Progress", "Range", "Related", "Rendered", "Scope", "Segment", "SegmentKind", "Segments",
+    "SemanticToken", "Severity", "Snapshot", "Summary", "Surface", "Symbol", "Task", "TokenSpan", "Tokens",
+    "block_at", "code_actions", "code_lenses", "command", "completion", "diagnostics", "file_path", "find_block",
+    "hover", "inlay_hints", "inline_completion", "outline", "query_spans", "resolver", "scope_at", "segments",
+    "segments_are_near", "semantic_tokens", "sentences", "uri_path", "workspace_symbols",
 ]  # fmt: skip

@@ -10,7 +10,7 @@ from functools import cached_property
 from operator import attrgetter
 from typing import overload
 
-from inkling.api import Segment
+from inkling.api import Segments
 from inkling_plugins.rules.judge import Finding, Mark, placed
 from inkling_plugins.rules.rule import Rule
 from inkling_plugins.rules.sheet import Note, Sheet
@@ -38,23 +38,19 @@ class Findings(Sequence[Finding]):
     def __init__(
         self,
         rule: Rule,
-        segments: Sequence[Segment],
+        segments: Segments,
         found: Sequence[tuple[Mark, ...]],
         choose: Callable[[int], Chosen] | None = None,
-        *,
-        apart: bool = True,
     ) -> None:
-        """`apart`: no segment begins within another."""
         self._rule = rule
         self._segments = segments
         self._found = found
         self._choose = choose
-        self._apart = apart
 
     @cached_property
     def _all(self) -> list[Finding]:
-        pairs = zip(self._segments, self._found, strict=True)
-        return [placed(self._rule, segment, mark) for segment, marks in pairs for mark in marks]
+        marked = [(self._segments[at], marks) for at, marks in enumerate(self._found) if marks]
+        return [placed(self._rule, segment, mark) for segment, marks in marked for mark in marks]
 
     @cached_property
     def _length(self) -> int:
@@ -77,7 +73,7 @@ class Findings(Sequence[Finding]):
 
     def touching(self, start: int, end: int) -> list[Finding]:
         """Those that have a character in a span of the document, or touch it."""
-        if not self._apart:
+        if not self._segments.apart:
             return _touching(self._all, start, end)
         first = bisect_left(self._segments, start, key=attrgetter("end"))
         last = bisect_right(self._segments, end, key=attrgetter("start"))
@@ -157,10 +153,10 @@ class Ranking:
         return Chosen(shown, self._first_besides(sheet, chosen), +hidden)
 
     def _first_besides(self, sheet: Sheet, chosen: Mapping[Note, Collection[int]]) -> Finding | None:
-        for segment, note in zip(sheet.segments, sheet.notes, strict=True):
+        for at, note in enumerate(sheet.notes):
             for place, mark in enumerate(note.marks or ()):
                 if place not in chosen.get(note, ()):
-                    return placed(self._rule, segment, mark)
+                    return placed(self._rule, sheet.segments[at], mark)
         return None
 
     def _items(self, number: int, note: Note) -> Iterator[Item]:

@@ -7,7 +7,17 @@ from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, 
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from inkling.api import Engine, InklingError, Label, Nothing, Position, Range, Segment, Snapshot
+from inkling.api import (
+    Engine,
+    InklingError,
+    Label,
+    Nothing,
+    Position,
+    Range,
+    Segment,
+    Snapshot,
+    segments_are_near,
+)
 from inkling_plugins.globs import matches
 from inkling_plugins.ignores import Ignores, may_ignore
 from inkling_plugins.rules.findings import Chosen, Findings, Ranking
@@ -94,7 +104,7 @@ class Linter:
         result = Result(rule)
         try:
             weights = await self._engine().weights(rule.model_id, rule.task)
-            sheet = await _off_loop(snapshot, lambda: self._sheet(snapshot, rule, weights))
+            sheet = await self._sheet(snapshot, rule, weights)
             count = sheet.units
             if count > most:
                 words = f"{rule.name}: {count:,} texts to read, of at most {most:,}."
@@ -102,7 +112,9 @@ class Linter:
                 return result
             unread = list(sheet.unread())
             missing = self._missing(snapshot, unread)
-            if ask and (missing or self._strange_labels(rule, weights) != []):
+            few = len(unread) <= FEW < len(sheet.notes)
+            # what was typed just now is not on disk, as a rule; a look there would hold up the question to the model
+            if ask and ((missing and not few) or self._strange_labels(rule, weights) != []):
                 keys = [*missing, labels_key(rule, weights)]
                 self._store.take_over(await asyncio.to_thread(self._store.look_up, keys))
                 missing = {key: text for key, text in missing.items() if self._store.get(key) is None}
@@ -110,7 +122,6 @@ class Linter:
             self._check_labels(rule, weights)
             if missing and ask:
                 reading = self.reader.read((snapshot.uri, rule.name), rule, missing, patience_s)
-                few = len(unread) <= FEW < len(sheet.notes)
                 if few:
                     reading = self._beside(reading, lambda: meanwhile(self._findings(snapshot, sheet)))
                 left = await reading
@@ -138,15 +149,20 @@ class Linter:
         finally:
             task.cancel()
 
-    def _sheet(self, snapshot: Snapshot, rule: Rule, weights: str) -> Sheet:
+    async def _sheet(self, snapshot: Snapshot, rule: Rule, weights: str) -> Sheet:
         """The document's sheet, which shares what it can with the one before it. Raises InklingError `bad-query`."""
-        segments = places_in(snapshot, rule)
         owner = (snapshot.uri, rule.name)
-        old = self._sheets.get(owner)
-        if old is None or (old.rule, old.weights) != (rule, weights):
-            old = Sheet(rule, weights)
-        sheet = self._sheets[owner] = old.followed_by(segments)
-        return sheet
+
+        def followed() -> Sheet:
+            old = self._sheets.get(owner)
+            if old is None or (old.rule, old.weights) != (rule, weights):
+                old = Sheet(rule, weights)
+            sheet = self._sheets[owner] = old.followed_by(places_in(snapshot, rule))
+            return sheet
+
+        if owner in self._sheets and segments_are_near(snapshot):
+            return followed()
+        return await _off_loop(snapshot, followed)
 
     def _missing(self, snapshot: Snapshot, unread: Iterable[tuple[Segment, Note]]) -> Mapping[bytes, str]:
         """The texts that nobody has read, those nearest to where the user looks first."""
@@ -166,9 +182,9 @@ class Linter:
         """What has been found in a sheet so far, without what is ignored."""
         rule, get = sheet.rule, self._store.get
         found = [note.settle(rule, get) if note.marks is None else note.marks for note in sheet.notes]
-        if may_ignore(snapshot) or sheet.overlaps:
+        if may_ignore(snapshot) or not sheet.segments.apart:
             kept = _kept(snapshot, rule, sheet.segments, found)
-            return Findings(rule, sheet.segments, kept, apart=not sheet.overlaps)
+            return Findings(rule, sheet.segments, kept)
         settled = [note for note in sheet.notes if note.marks is not None]
         if len(sheet.notes) - len(settled) > FEW:
             return Findings(rule, sheet.segments, found)

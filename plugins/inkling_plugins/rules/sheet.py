@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
-from itertools import compress, count
-from operator import ne
 
-from inkling.api import Segment, SegmentKind
+from inkling.api import Segment, Segments
 from inkling_plugins.rules.judge import Mark, Reading, marks
 from inkling_plugins.rules.rule import Rule
 from inkling_plugins.rules.units import Part, parts_of
-
-Key = tuple[SegmentKind, str]
 
 
 @dataclass(slots=True, eq=False)
@@ -49,26 +44,21 @@ class Sheet:
 
     rule: Rule
     weights: str
-    segments: Sequence[Segment] = ()
+    segments: Segments = field(default_factory=lambda: Segments(()))
     notes: Sequence[Note] = ()
-    keys: Sequence[Key] = field(default=(), repr=False)
 
-    def followed_by(self, segments: Sequence[Segment]) -> Sheet:
+    def followed_by(self, segments: Segments) -> Sheet:
         """The sheet of the next version."""
-        keys = [(segment.kind, segment.text) for segment in segments]
-        first = _same(self.keys, keys)
-        shortest = min(len(self.keys), len(keys)) - first
-        rest = min(shortest, _same(self.keys[::-1], keys[::-1])) if shortest else 0
-        old_end, new_end = len(self.keys) - rest, len(keys) - rest
-        left: dict[Key, list[Note]] = {}
-        for key, note in zip(self.keys[first:old_end], self.notes[first:old_end], strict=True):
-            left.setdefault(key, []).append(note)
+        first, rest = segments.shared(self.segments)
+        old_end, new_end = len(self.segments) - rest, len(segments) - rest
+        left: dict[tuple[str, str], list[Note]] = {}
+        for segment, note in zip(self.segments[first:old_end], self.notes[first:old_end], strict=True):
+            left.setdefault((segment.kind, segment.text), []).append(note)
         fresh = []
-        for key, segment in zip(keys[first:new_end], segments[first:new_end], strict=True):
-            again = left.get(key)
+        for segment in segments[first:new_end]:
+            again = left.get((segment.kind, segment.text))
             fresh.append(again.pop() if again else Note(parts_of(segment, self.rule, self.weights)))
-        notes = [*self.notes[:first], *fresh, *self.notes[old_end:]]
-        return Sheet(self.rule, self.weights, segments, notes, keys)
+        return Sheet(self.rule, self.weights, segments, [*self.notes[:first], *fresh, *self.notes[old_end:]])
 
     @property
     def units(self) -> int:
@@ -78,13 +68,3 @@ class Sheet:
     def unread(self) -> Iterator[tuple[Segment, Note]]:
         """The segments of which something may not have been read."""
         return ((self.segments[at], note) for at, note in enumerate(self.notes) if note.marks is None)
-
-    @cached_property
-    def overlaps(self) -> bool:
-        """Whether some segment begins within another: the same words may then be found twice."""
-        return any(one.end > other.start for one, other in zip(self.segments, self.segments[1:], strict=False))
-
-
-def _same(one: Sequence[Key], other: Sequence[Key]) -> int:
-    """How many keys are the same from the beginning on; texts that are one object are not compared."""
-    return next(compress(count(), map(ne, one, other)), min(len(one), len(other)))

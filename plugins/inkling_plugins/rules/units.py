@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from inkling.api import Segment, SegmentKind, Snapshot, query_spans, segments, sentences
+from inkling.api import Segment, SegmentKind, Segments, Snapshot, query_spans, segments, sentences
 from inkling_plugins.ignores import without_directives
 from inkling_plugins.rules.on import Place
 from inkling_plugins.rules.rule import Rule
@@ -18,10 +18,6 @@ LONGEST = 20_000
 """Characters of one unit; of longer ones the rest is not read."""
 _FEWEST = 3
 _BLANK = re.compile(r"\n[ \t\r]*\n[\s]*")
-_APART = frozenset(
-    {SegmentKind.COMMENT, SegmentKind.DOCSTRING, SegmentKind.PARAGRAPH, SegmentKind.HEADING, SegmentKind.LIST_ITEM}
-)
-"""Kinds of which no two have the same words."""
 _WHOLE = frozenset({SegmentKind.STRING, SegmentKind.FUNCTION, SegmentKind.CLASS, SegmentKind.SECTION})
 
 
@@ -39,20 +35,18 @@ class Part:
     key: bytes
 
 
-def places_in(snapshot: Snapshot, rule: Rule) -> list[Segment]:
+def places_in(snapshot: Snapshot, rule: Rule) -> Segments:
     """The segments that a rule reads, in document order, none twice. Raises InklingError `bad-query`."""
     places = rule.reads.of(snapshot.language)
-    if all(not place.query and not place.special and _APART.issuperset(place.kinds) for place in places):
-        return list(segments(snapshot, {kind for place in places for kind in place.kinds}))
+    kinds = {kind for place in places for kind in place.kinds}
+    usual = segments(snapshot, kinds) if kinds else Segments(())
+    special = [segment for place in places for segment in _special(snapshot, place, rule)]
+    if not special and usual.apart:
+        return usual
     found: dict[tuple[int, int], Segment] = {}
-    kinds: set[SegmentKind] = set()
-    for place in places:
-        kinds |= set(place.kinds)
-        for segment in _special(snapshot, place, rule):
-            found.setdefault((segment.start, segment.end), segment)
-    for segment in segments(snapshot, kinds) if kinds else ():
+    for segment in (*special, *usual):
         found.setdefault((segment.start, segment.end), segment)
-    return sorted(found.values(), key=lambda segment: (segment.start, -segment.end))
+    return Segments(sorted(found.values(), key=lambda segment: (segment.start, -segment.end)))
 
 
 def _special(snapshot: Snapshot, place: Place, rule: Rule) -> Iterator[Segment]:

@@ -11,12 +11,13 @@ from inkling.text.commit import commit_segments
 from inkling.text.languages import COMMIT, MARKDOWN, SYNTAXES
 from inkling.text.markdown import PARSE_LIMIT as MARKDOWN_LIMIT
 from inkling.text.markdown import markdown_segments
-from inkling.text.paragraphs import paragraph_segments
+from inkling.text.paragraphs import is_near, paragraph_segments
 from inkling.text.segment import Segment, SegmentKind
+from inkling.text.segment_list import Segments
 from inkling.text.sentence import sentences
 from inkling.text.snapshot import Snapshot
 
-_found: WeakKeyDictionary[Snapshot, dict[frozenset[SegmentKind], tuple[Segment, ...]]] = WeakKeyDictionary()
+_found: WeakKeyDictionary[Snapshot, dict[frozenset[SegmentKind], Segments]] = WeakKeyDictionary()
 
 PROSE = frozenset(
     {SegmentKind.COMMENT, SegmentKind.DOCSTRING, SegmentKind.PARAGRAPH, SegmentKind.HEADING, SegmentKind.LIST_ITEM}
@@ -27,7 +28,7 @@ PROSE = frozenset(
 _EVERY = frozenset(SegmentKind)
 
 
-def segments(snapshot: Snapshot, kinds: Iterable[SegmentKind]) -> tuple[Segment, ...]:
+def segments(snapshot: Snapshot, kinds: Iterable[SegmentKind]) -> Segments:
     """The segments of the given kinds, in document order; `SENTENCE` gives those of all prose in the document.
 
     Code yields comments, docstrings, strings, functions and classes; Markdown headings, paragraphs, list items and
@@ -37,32 +38,52 @@ def segments(snapshot: Snapshot, kinds: Iterable[SegmentKind]) -> tuple[Segment,
     wanted = frozenset(kinds)
     sought = wanted | PROSE if SegmentKind.SENTENCE in wanted else wanted
     known = _found.setdefault(snapshot, {})
-    every: list[Segment] = []
     layers = [layer for layer in _layers(snapshot) if layer & sought]
     for layer in layers:
         if layer not in known:
             known[layer] = _segments(snapshot, layer)
-        every += known[layer]
+    if len(layers) == 1 and SegmentKind.SENTENCE not in wanted:
+        return known[layers[0]].of(wanted)  # a layer's are in order
+    every = [segment for layer in layers for segment in known[layer]]
     found = [segment for segment in every if segment.kind in wanted]
     if SegmentKind.SENTENCE in wanted:
         found += [sentence for segment in every if segment.kind in PROSE for sentence in sentences(segment)]
-    elif len(layers) == 1:
-        return tuple(found)  # a layer's are in order
-    return tuple(sorted(found, key=lambda segment: (segment.start, -segment.end)))
+    return Segments(sorted(found, key=lambda segment: (segment.start, -segment.end)))
+
+
+def segments_are_near(snapshot: Snapshot) -> bool:
+    """Whether `segments` costs no more than a small edit since the last time, so that no thread need be asked."""
+    return snapshot in _found or (_is_plain(snapshot) and is_near(snapshot))
 
 
 def _layers(snapshot: Snapshot) -> tuple[frozenset[SegmentKind], ...]:
     return LAYERS if snapshot.language in SYNTAXES else (_EVERY,)
 
 
-def _segments(snapshot: Snapshot, layer: frozenset[SegmentKind]) -> tuple[Segment, ...]:
+def _segments(snapshot: Snapshot, layer: frozenset[SegmentKind]) -> Segments:
+    if _is_plain(snapshot):
+        return paragraph_segments(snapshot)
     if snapshot.language in SYNTAXES:
-        return code_segments(snapshot, layer)
+        return Segments(code_segments(snapshot, layer))
     if snapshot.language in COMMIT:
-        return commit_segments(snapshot.text)
-    if snapshot.language in MARKDOWN and len(snapshot) <= MARKDOWN_LIMIT:
-        return markdown_segments(snapshot.text)
-    return paragraph_segments(snapshot)
+        return Segments(commit_segments(snapshot.text))
+    return Segments(markdown_segments(snapshot.text))
 
 
-__all__ = ["PROSE", "Segment", "SegmentKind", "block_at", "find_block", "segments", "sentences"]
+def _is_plain(snapshot: Snapshot) -> bool:
+    if snapshot.language in SYNTAXES or snapshot.language in COMMIT:
+        return False
+    return snapshot.language not in MARKDOWN or len(snapshot) > MARKDOWN_LIMIT
+
+
+__all__ = [
+    "PROSE",
+    "Segment",
+    "SegmentKind",
+    "Segments",
+    "block_at",
+    "find_block",
+    "segments",
+    "segments_are_near",
+    "sentences",
+]
