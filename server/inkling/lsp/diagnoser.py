@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lsprotocol import types
 
 from inkling.api import Action, Diagnostic, Range, Snapshot
 from inkling.lsp.checks import check_diagnostic
-from inkling.lsp.protocol import Encoded
+from inkling.lsp.protocol import Encoded, to_json
 
 if TYPE_CHECKING:
     from inkling.lsp.session import Session
@@ -43,7 +42,7 @@ class Sent:
     span: Range
     lasts: bool
     item: types.Diagnostic
-    json: dict[str, Any]
+    json: str
     digest: bytes
 
 
@@ -113,9 +112,9 @@ class Diagnoser:
             sent = before.get(id(diagnostic))
             if sent is None or sent.made_of is not diagnostic or sent.span != span or not (sent.lasts and plain):
                 item = session.edge.diagnostic(now, span, plugin, diagnostic)
-                encoded = session.protocol.encode(item)
-                payload = json.dumps(encoded, sort_keys=True).encode("ascii")
-                sent = Sent(diagnostic, span, plain, item, encoded, hashlib.blake2s(payload, digest_size=12).digest())
+                encoded = to_json(session.protocol.encode(item))
+                digest = hashlib.blake2s(encoded.encode("ascii"), digest_size=12).digest()
+                sent = Sent(diagnostic, span, plain, item, encoded, digest)
             wire.sent.append(sent)
         self._sent[now.uri] = {id(sent.made_of): sent for sent in wire.sent}
         digests = b"".join([sent.digest for sent in wire.sent])
@@ -212,8 +211,8 @@ class Diagnoser:
 
 def full(wire: Wire) -> Encoded:
     """The reply that holds everything."""
-    items = [sent.json for sent in wire.sent]
-    return Encoded({"kind": "full", "items": items, "resultId": wire.result_id})
+    items = ",".join([sent.json for sent in wire.sent])
+    return Encoded(f'{{"kind":"full","items":[{items}],"resultId":{to_json(wire.result_id)}}}')
 
 
 def empty() -> types.RelatedFullDocumentDiagnosticReport:

@@ -53,7 +53,7 @@ MAX_RUNNING = 256
 _DISPENSABLE = {"$/progress", "$/logTrace", "window/logMessage", "inkling/statusChanged"}
 """Not sent to a client that does not read."""
 
-_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+to_json = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 T = TypeVar("T")
 MsgId = int | str
@@ -85,9 +85,9 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """A result that is JSON already."""
+    """A result that is JSON already, in ASCII."""
 
-    json: Any
+    text: str
 
 
 class Failed(JsonRpcException):
@@ -216,8 +216,8 @@ class Protocol(LanguageServerProtocol):
             call.timer.cancel()
         if error is None:
             try:
-                payload = {"jsonrpc": "2.0", "id": call.id, "result": self.encode(result)}
-                self._write(payload)
+                text = result.text if isinstance(result, Encoded) else to_json(self.encode(result))
+                self._write_json(f'{{"jsonrpc":"2.0","id":{to_json(call.id)},"result":{text}}}')
             except Exception as unserializable:
                 error = unserializable
         code = None
@@ -387,7 +387,7 @@ class Protocol(LanguageServerProtocol):
 
     def encode(self, value: Any) -> Any:
         """LSP types as JSON values."""
-        return value.json if isinstance(value, Encoded) else self._converter.unstructure(value)
+        return self._converter.unstructure(value)
 
     def decode(self, value: Any, kind: type[T]) -> T:
         """JSON values as an LSP type; raises `JsonRpcInvalidParams`."""
@@ -398,7 +398,10 @@ class Protocol(LanguageServerProtocol):
             raise JsonRpcInvalidParams("The parameters are not as specified.") from None
 
     def _write(self, payload: Any) -> None:
-        self.transport.write(frame(_encode(payload).encode("ascii")))
+        self._write_json(to_json(payload))
+
+    def _write_json(self, text: str) -> None:
+        self.transport.write(frame(text.encode("ascii")))
 
     def _reply_error(self, identifier: MsgId | None, code: int, message: str, data: Any = None) -> None:
         error = {"code": code, "message": message} | ({"data": data} if data is not None else {})
