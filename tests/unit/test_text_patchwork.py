@@ -131,14 +131,47 @@ def test_typing_in_a_long_file_parses_a_stretch_of_it(place: int, monkeypatch: p
     assert max(size for size in sizes if size < len(FUNCTIONS)) < 400
 
 
-async def test_a_syntax_error_costs_the_statements_around_it(monkeypatch: pytest.MonkeyPatch) -> None:
+async def _shown(text: str, uri: str, monkeypatch: pytest.MonkeyPatch) -> tuple[Snapshot, list[int]]:
+    """A text that has been asked about once, and the bytes that will be parsed from then on."""
     sizes: list[int] = []
     parse = grammar._parse
     monkeypatch.setattr(grammar, "_parse", lambda data, *rest: (sizes.append(len(data)), parse(data, *rest))[1])
     _forget()
-    whole = Snapshot.of(FUNCTIONS, language="python", uri="file:///broken")
-    assert await find_block(whole, whole.position(0)) is not None
+    snapshot = Snapshot.of(text, language="python", uri=uri)
+    assert await find_block(snapshot, snapshot.position(0)) is not None
     sizes.clear()
+    return snapshot, sizes
+
+
+async def test_syntax_errors_far_apart_cost_the_statements_around_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    snapshot, sizes = await _shown(FUNCTIONS, "file:///apart", monkeypatch)
+    broken = ("300", "20", "150", "390", "60")
+    for name in broken:
+        offset = snapshot.text.index(f"return {name}\n")
+        snapshot = Snapshot(snapshot.uri, 1, "python", snapshot.rope.replace(offset, offset, "x("))
+        for other in ("10", "100", "250"):
+            place = snapshot.text.index(f"def f{other}(a)")
+            block = await find_block(snapshot, snapshot.position(place + 4))
+            assert block is not None
+            assert block.text == f"def f{other}(a):\n    return {other}"
+    assert len(sizes) == len(broken)
+    assert max(sizes) < 400
+
+
+async def test_an_error_in_a_large_class_costs_the_class(monkeypatch: pytest.MonkeyPatch) -> None:
+    methods = "".join(f"    def m{number}(self):\n        return {number}\n\n" for number in range(300))
+    snapshot, sizes = await _shown(f"{FUNCTIONS}\nclass C:\n{methods}\n{FUNCTIONS}", "file:///class", monkeypatch)
+    for name in ("m7", "m290"):
+        offset = snapshot.text.index(f"def {name}(self)")
+        snapshot = Snapshot(snapshot.uri, 1, "python", snapshot.rope.replace(offset, offset, "("))
+        block = await find_block(snapshot, snapshot.position(snapshot.text.index("def f100(a)") + 4))
+        assert block is not None
+        assert block.text == "def f100(a):\n    return 100"
+    assert max(sizes) < len(methods) + 400 < len(snapshot)
+
+
+async def test_a_syntax_error_costs_the_statements_around_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, sizes = await _shown(FUNCTIONS, "file:///broken", monkeypatch)
     snapshot, offset = whole, FUNCTIONS.index("return 200")
     for letter in "x(":
         snapshot = Snapshot(snapshot.uri, 1, "python", snapshot.rope.replace(offset, offset, letter))

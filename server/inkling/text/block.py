@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from inkling.text.clean import clean_lines
 from inkling.text.code import make, merge_comments, paragraph_spans, scanner
-from inkling.text.grammar import near, patch
+from inkling.text.grammar import AT_ONCE, IN_THREAD, near, patch
 from inkling.text.languages import GRAMMARS, MARKDOWN, SYNTAXES
 from inkling.text.lines import line_spans
 from inkling.text.patchwork import SyntaxTree
@@ -45,10 +45,14 @@ async def find_block(snapshot: Snapshot, position: Position) -> Segment | None:
     if len(snapshot) <= _SMALL:
         return block_at(snapshot, position)
     offset = snapshot.offset(position)
-    tree = patch(snapshot, offset, rough=True)
-    if tree is None:
-        return await asyncio.to_thread(block_at, snapshot, position)
-    return _block(snapshot, offset, tree)
+    tree = patch(snapshot, offset, rough=AT_ONCE)
+    if tree is not None:
+        return _block(snapshot, offset, tree)
+
+    def find() -> Segment | None:
+        return _block(snapshot, offset, patch(snapshot, offset, rough=IN_THREAD) or near(snapshot, offset))
+
+    return await asyncio.to_thread(find)
 
 
 def _block(snapshot: Snapshot, offset: int, tree: SyntaxTree | None) -> Segment | None:

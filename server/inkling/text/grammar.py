@@ -28,6 +28,8 @@ PARSE_LIMIT = 512 * 1024
 """Code points above which a document gets no tree: parsing it would hold up the event loop."""
 AT_ONCE = 8 * 1024
 """Code points that are parsed on the event loop, in about a millisecond at most."""
+IN_THREAD = 64 * 1024
+"""Code points up to which a class with an error in it is parsed by itself rather than with all else."""
 _KEPT = 16
 _READ = 64 * 1024
 
@@ -61,8 +63,9 @@ def parse(snapshot: Snapshot, budget: float = inf, *, remember: bool = True) -> 
     _latest.move_to_end(key)
     while len(_latest) > _KEPT:
         _latest.popitem(last=False)
-    if key not in _patched or not parsed.root_node.has_error:  # else the one that is sound serves when this is mended
-        _keep(_patched, key, Patchwork.whole(snapshot.rope, tree, GRAMMARS[snapshot.language].comments))
+    whole = Patchwork.whole(snapshot.rope, tree, GRAMMARS[snapshot.language].comments)
+    # beside one with an error, the last that was sound stays: it serves when the error is mended
+    _keep(_patched if whole.is_exact or key not in _patched else _rough, key, whole)
     return tree
 
 
@@ -76,12 +79,12 @@ def near(snapshot: Snapshot, offset: int, budget: float = inf) -> SyntaxTree | N
     return patch(snapshot, offset, budget) or parse(snapshot, budget)
 
 
-def patch(snapshot: Snapshot, offset: int, budget: float = inf, *, rough: bool = False) -> SyntaxTree | None:
+def patch(snapshot: Snapshot, offset: int, budget: float = inf, *, rough: int = 0) -> SyntaxTree | None:
     """As `near`, but None where the document would have to be parsed as a whole.
 
-    With `rough` on, a text that an edit has left with a syntax error need not be: what the edit did not touch is read
-    as it was before. That serves who looks at a place, and not who must know what a compiler would make of it; and it
-    parses no more than `AT_ONCE`.
+    With `rough`, a text that edits have left with syntax errors need not be: what the last one did not touch is read as
+    it was before, and no more than so many code points are parsed. That serves who looks at a place, and not who must
+    know what a compiler would make of it.
     """
     if (known := _trees.get(snapshot)) is not None:
         return known
@@ -89,7 +92,8 @@ def patch(snapshot: Snapshot, offset: int, budget: float = inf, *, rough: bool =
     old = _patched.get(key)
     if old is None:
         return None
-    for made in (old, _rough.get(key) if rough else None):
+    known_rough = _rough.get(key) if rough else None
+    for made in (old, known_rough):
         if made is not None and made.rope is snapshot.rope:
             return made.at(offset)
     if not (old.is_exact or rough):
@@ -100,8 +104,11 @@ def patch(snapshot: Snapshot, offset: int, budget: float = inf, *, rough: bool =
         tree = _parse(without_surrogates(part).encode(), language, None, budget)
         return None if tree is None else SyntaxTree(tree, Rope.of(part), snapshot.language)
 
-    where = rope_difference(old.rope, snapshot.rope)
-    new = old.patched(snapshot.rope, where, parse_part, AT_ONCE if rough else STRETCH)
+    new = None
+    for base in (old, known_rough):  # with errors in two places, the sound text and this one differ by all between them
+        if base is not None and new is None:
+            where = rope_difference(base.rope, snapshot.rope)
+            new = base.patched(snapshot.rope, where, parse_part, rough or STRETCH)
     if new is None:
         return None
     _keep(_patched if new.is_exact else _rough, key, new)
