@@ -71,7 +71,7 @@ class TokenCount(Plugin):
         in_document = await self.tokens.count(snapshot, model)
         window = await self.tokens.context_window(model)
         token = await self.tokens.at(snapshot, snapshot.offset(position), model)
-        in_block = await self._count(snapshot.slice(block.start, block.end)) if block else 0
+        in_block = await self.tokens.count_part(snapshot, block.start, block.end, model) if block else 0
         in_word = await self._count(snapshot.text_in(word)) if word else 0
         parts = []
         if word:

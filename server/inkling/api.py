@@ -323,6 +323,10 @@ class Tokens(Protocol):
         """Tokens of a text by itself, without special tokens."""
         ...
 
+    async def count_part(self, snapshot: Snapshot, start: int, end: int, model: str) -> int:
+        """Tokens of the text between two offsets by itself; in a counted document the cost does not grow with it."""
+        ...
+
     async def at(self, snapshot: Snapshot, offset: int, model: str) -> TokenSpan | None:
         """The token that covers the character at `offset`."""
         ...

@@ -64,6 +64,22 @@ async def test_counts_follow_edits(service: TokenService, folder: Path, model: s
         expected = reference(folder, model, snapshot.text)
         assert await service.count(snapshot, model) == expected
         assert await service.count_text(snapshot.text, model) == expected
+        for start, end in ((0, 9), (3, len(snapshot) - 2), (700, 5_000), (0, len(snapshot))):
+            part = snapshot.slice(start, end)
+            assert await service.count_part(snapshot, start, end, model) == reference(folder, model, part)
+
+
+async def test_of_a_part_of_a_counted_document_the_ends_alone_are_counted(
+    service: TokenService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snapshot = Snapshot.of("".join(f"Sentence {number} has words.\n" for number in range(4_000)))
+    await service.count(snapshot, "minilm")
+    counted: list[int] = []
+    count = Counter._count
+    monkeypatch.setattr(Counter, "_count", lambda self, text: (counted.append(len(text)), count(self, text))[1])
+    found = await service.count_part(snapshot, 3_000, 90_000, "minilm")
+    assert 0 < sum(counted) < 8_000
+    assert found == await service.count_text(snapshot.slice(3_000, 90_000), "minilm")
 
 
 async def test_a_count_says_how_it_was_come_by(service: TokenService) -> None:

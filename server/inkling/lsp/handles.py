@@ -82,6 +82,10 @@ class LazyTokens:
         """Tokens of a text by itself."""
         return await self._get().count_text(text, model)
 
+    async def count_part(self, snapshot: Snapshot, start: int, end: int, model: str) -> int:
+        """As `inkling.api.Tokens`."""
+        return await self._get().count_part(snapshot, start, end, model)
+
     async def at(self, snapshot: Snapshot, offset: int, model: str) -> TokenSpan | None:
         """The token that covers a character."""
         return await self._get().at(snapshot, offset, model)

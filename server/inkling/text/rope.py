@@ -89,6 +89,10 @@ class Rope:
             root = tree.join(before, root)
         return Rope(tree.join(root, after) if after is not None else root)
 
+    def part(self, start: int, end: int) -> Rope:
+        """The rope of `[start, end)`, its inner nodes shared with this one; needs 0 ≤ start ≤ end ≤ len. O(log n)."""
+        return self.replace(end, len(self), "").replace(0, start, "")
+
     def slice(self, start: int, end: int) -> str:
         """The text of `[start, end)`; needs 0 ≤ start ≤ end ≤ len."""
         leaf, i = leaf_at(self.root, start)

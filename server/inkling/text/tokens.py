@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import threading
 from collections.abc import Callable
@@ -89,6 +90,14 @@ class TokenService:
             return await self._count_rope(counter, await self._work(lambda _: Rope.of(text)))
         except Unsplittable:
             return await self._work(lambda _: counter.count(text))
+
+    async def count_part(self, snapshot: Snapshot, start: int, end: int, model: str) -> int:
+        """Tokens of the text between two offsets by itself: of a long one, only its ends are counted anew."""
+        counter = await self._counter(model)
+        if end - start > INLINE_TEXT and not counter.boundaries.reason:
+            with contextlib.suppress(Unsplittable):
+                return await self._count_rope(counter, snapshot.rope.part(start, end))
+        return await self.count_text(snapshot.slice(start, end), model)
 
     async def at(self, snapshot: Snapshot, offset: int, model: str) -> TokenSpan | None:
         """The token that covers the character at `offset`."""

@@ -120,6 +120,9 @@ class WordTokens:
     async def count_text(self, text: str, model: str) -> int:
         return len(text.split())
 
+    async def count_part(self, snapshot: Snapshot, start: int, end: int, model: str) -> int:
+        return len(snapshot.slice(start, end).split())
+
     async def at(self, snapshot: Snapshot, offset: int, model: str) -> TokenSpan | None:
         for number, match in enumerate(re.finditer(r"\S+", snapshot.text)):
             if match.start() <= offset < match.end():
