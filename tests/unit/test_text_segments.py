@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from inkling.text import code, grammar, markdown, syntax
 from inkling.text.languages import GRAMMARS, SYNTAXES
 from inkling.text.rope import Rope
-from inkling.text.segments import PROSE, Segment, SegmentKind, block_at, segments, sentences
+from inkling.text.segments import PROSE, Segment, SegmentKind, block_at, segments, segments_are_near, sentences
 from inkling.text.snapshot import Snapshot
 from inkling.text.syntax import Scope, scope_at
 
@@ -463,3 +463,22 @@ def test_paragraphs_after_edits_are_those_of_the_text_read_anew(
         assert segments(edited, [SegmentKind.PARAGRAPH]) == segments(fresh, [SegmentKind.PARAGRAPH])
         for word in ("ab.a", "b  b", "x"):
             assert edited.mentions(word) == (word in edited.text)
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "near"),
+    [
+        ("Some words.\n\n" * 2_000, "plaintext", True),
+        ("Some words.\n" * 2_000, "plaintext", False),  # one paragraph: all of it is read anew
+        ("# words\n\n" * 2_000, "python", False),
+    ],
+)
+def test_it_is_known_beforehand_whether_an_edit_is_cheap(text: str, language: str, near: bool) -> None:
+    rope = Rope.of(text)
+    uri = f"file:///{uuid4()}"
+    assert not segments_are_near(Snapshot(uri, 0, language, rope))
+    segments(Snapshot(uri, 0, language, rope), [SegmentKind.PARAGRAPH, SegmentKind.COMMENT])
+    edited = Snapshot(uri, 1, language, rope.replace(5_000, 5_000, "x"))
+    assert segments_are_near(edited) == near
+    pasted = Snapshot(uri, 2, language, rope.replace(5_000, 5_000, text))
+    assert not segments_are_near(pasted)

@@ -152,15 +152,14 @@ class Linter:
     async def _sheet(self, snapshot: Snapshot, rule: Rule, weights: str) -> Sheet:
         """The document's sheet, which shares what it can with the one before it. Raises InklingError `bad-query`."""
         owner = (snapshot.uri, rule.name)
+        known = self._sheets.get(owner)
+        old = known if known is not None and (known.rule, known.weights) == (rule, weights) else Sheet(rule, weights)
 
         def followed() -> Sheet:
-            old = self._sheets.get(owner)
-            if old is None or (old.rule, old.weights) != (rule, weights):
-                old = Sheet(rule, weights)
             sheet = self._sheets[owner] = old.followed_by(places_in(snapshot, rule))
             return sheet
 
-        if owner in self._sheets and segments_are_near(snapshot):
+        if old is known and segments_are_near(snapshot):
             return followed()
         return await _off_loop(snapshot, followed)
 

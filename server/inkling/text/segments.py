@@ -53,7 +53,7 @@ def segments(snapshot: Snapshot, kinds: Iterable[SegmentKind]) -> Segments:
 
 def segments_are_near(snapshot: Snapshot) -> bool:
     """Whether `segments` costs no more than a small edit since the last time, so that no thread need be asked."""
-    return snapshot in _found or (_is_plain(snapshot) and is_near(snapshot))
+    return _is_plain(snapshot) and is_near(snapshot)
 
 
 def _layers(snapshot: Snapshot) -> tuple[frozenset[SegmentKind], ...]:
