@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from inkling.text import block as blocks
 from inkling.text import grammar
 from inkling.text.patchwork import SyntaxTree
 from inkling.text.segments import block_at, find_block
@@ -156,6 +159,45 @@ async def test_syntax_errors_far_apart_cost_the_statements_around_the_last(monke
             assert block.text == f"def f{other}(a):\n    return {other}"
     assert len(sizes) == len(broken)
     assert max(sizes) < 400
+
+
+@pytest.mark.parametrize(
+    ("language", "function", "marks"),
+    [
+        ("python", "def f{0}(a):\n    return {0}\n\n\n", ('"""\n', '"""\n')),
+        ("javascript", "function f{0}(a) {{\n  return {0};\n}}\n\n", ("/*\n", "*/\n")),
+        ("javascript", "function f{0}(a) {{\n  return {0};\n}}\n\n", ("`\n", "`\n")),
+    ],
+)
+async def test_two_errors_that_make_a_sound_text_are_one(language: str, function: str, marks: tuple[str, str]) -> None:
+    _forget()
+    text = "".join(function.format(number) for number in range(800))
+    uri = f"file:///pair{marks[0][:1]}.{language}"
+    snapshot = Snapshot.of(text, language=language, uri=uri)
+    await find_block(snapshot, snapshot.position(0))
+    letters = [(f"f{number}", "x = 1\n") for number in (20, 700, 780)]
+    for name, new in [("f200", marks[0]), ("f500", marks[1]), *letters]:
+        start = snapshot.text.index(name + "(")
+        offset = snapshot.text.rindex("\n", 0, start) + 1
+        snapshot = Snapshot(uri, 1, language, snapshot.rope.replace(offset, offset, new))
+        for place in ("f10(", "f350(", "f600("):
+            position = snapshot.position(snapshot.text.index(place))
+            block = await find_block(snapshot, position)
+            if new != marks[0]:  # then the text is sound
+                fresh = Snapshot.of(snapshot.text, language=language, uri=f"{uri}.fresh")
+                assert block == block_at(fresh, position), (name, place)
+
+
+async def test_a_text_with_errors_is_parsed_whole_after_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocks, "SETTLE_S", 0.01)
+    snapshot, sizes = await _shown(FUNCTIONS, "file:///pause", monkeypatch)
+    offset = snapshot.text.index("return 300")
+    snapshot = Snapshot(snapshot.uri, 1, "python", snapshot.rope.replace(offset, offset, "x("))
+    assert await find_block(snapshot, snapshot.position(9)) is not None
+    async with asyncio.timeout(10):
+        while not grammar.is_settled(snapshot):
+            await asyncio.sleep(0.01)
+    assert max(sizes) >= len(FUNCTIONS)
 
 
 async def test_an_error_in_a_large_class_costs_the_class(monkeypatch: pytest.MonkeyPatch) -> None:

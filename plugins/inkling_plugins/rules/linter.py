@@ -124,7 +124,13 @@ class Linter:
                 reading = self.reader.read((snapshot.uri, rule.name), rule, missing, patience_s)
                 if few:
                     reading = self._beside(reading, lambda: meanwhile(self._findings(snapshot, sheet)))
-                left = await reading
+                try:
+                    left = await reading
+                except InklingError:
+                    self._store.take_over(await asyncio.to_thread(self._store.look_up, missing))
+                    if any(self._store.get(key) is None for key in missing):
+                        raise
+                    left = 0
                 if left:
                     words = f"{rule.name}: {left:,} of {count:,} texts are still being read."
                     result.reasons.append(Nothing("still-reading", words))
@@ -159,7 +165,8 @@ class Linter:
             sheet = self._sheets[owner] = old.followed_by(places_in(snapshot, rule))
             return sheet
 
-        if old is known and segments_are_near(snapshot):
+        near = old is known and rule.reads.whole_kinds(snapshot.language) and segments_are_near(snapshot)
+        if near and old.lacks(places_in(snapshot, rule)) <= FEW:
             return followed()
         return await _off_loop(snapshot, followed)
 
@@ -251,8 +258,7 @@ def _kept(
         return True
 
     return [
-        tuple(mark for mark in marks if keeps(segment, mark)) if marks else ()
-        for segment, marks in zip(segments, found, strict=True)
+        tuple(mark for mark in marks if keeps(segments[at], mark)) if marks else () for at, marks in enumerate(found)
     ]
 
 

@@ -50,6 +50,10 @@ class On:
         """The places to look at in a document of this language."""
         return [place for place in self.places if place.serves(language)]
 
+    def whole_kinds(self, language: str) -> bool:
+        """Whether only kinds of segments are read in such a document: no query, no file."""
+        return not any(place.query or place.special for place in self.of(language))
+
     @property
     def selection_only(self) -> bool:
         """Whether only what the user selects is read."""

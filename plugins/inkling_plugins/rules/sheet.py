@@ -47,6 +47,10 @@ class Sheet:
     segments: Segments = field(default_factory=lambda: Segments(()))
     notes: Sequence[Note] = ()
 
+    def lacks(self, segments: Segments) -> int:
+        """How many of the next version's segments may need a note of their own."""
+        return len(segments) - sum(segments.shared(self.segments))
+
     def followed_by(self, segments: Segments) -> Sheet:
         """The sheet of the next version."""
         first, rest = segments.shared(self.segments)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from inkling.text.clean import clean_lines
 from inkling.text.code import make, merge_comments, paragraph_spans, scanner
-from inkling.text.grammar import AT_ONCE, IN_THREAD, near, patch
+from inkling.text.grammar import AT_ONCE, IN_THREAD, is_settled, near, parse, patch
 from inkling.text.languages import GRAMMARS, MARKDOWN, SYNTAXES
 from inkling.text.lines import line_spans
 from inkling.text.patchwork import SyntaxTree
@@ -23,6 +23,9 @@ REACH = 32 * 1024
 """Code points looked at on each side of the cursor where there is no tree."""
 _SMALL = 2_000
 """Code points of a document that is parsed where it is asked for."""
+SETTLE_S = 0.3
+"""A pause after which a text with errors, read in parts so far, is parsed whole."""
+_settling: dict[str, asyncio.TimerHandle] = {}
 _HEADING = re.compile(r" {0,3}(#{1,6})[ \t]")
 _FENCE = re.compile(r"[ \t>]*(```|~~~)")
 
@@ -40,19 +43,35 @@ def block_at(snapshot: Snapshot, position: Position) -> Segment | None:
 async def find_block(snapshot: Snapshot, position: Position) -> Segment | None:
     """`block_at`, at once where that takes less than about a millisecond, else in a thread.
 
-    While the text has a syntax error, a block that the last edit did not touch is what it was before.
+    While the text has a syntax error, a block that the last edit did not touch is what it was before; after a pause
+    the text is parsed whole.
     """
     if len(snapshot) <= _SMALL:
         return block_at(snapshot, position)
     offset = snapshot.offset(position)
     tree = patch(snapshot, offset, rough=AT_ONCE)
     if tree is not None:
-        return _block(snapshot, offset, tree)
+        found = _block(snapshot, offset, tree)
+    else:
+        found = await asyncio.to_thread(
+            lambda: _block(snapshot, offset, patch(snapshot, offset, rough=IN_THREAD) or near(snapshot, offset))
+        )
+    if snapshot.language in GRAMMARS and not is_settled(snapshot):
+        _settle(snapshot)
+    return found
 
-    def find() -> Segment | None:
-        return _block(snapshot, offset, patch(snapshot, offset, rough=IN_THREAD) or near(snapshot, offset))
 
-    return await asyncio.to_thread(find)
+def _settle(snapshot: Snapshot) -> None:
+    """Parse it whole in a thread, unless another version comes first."""
+    if (earlier := _settling.pop(snapshot.uri, None)) is not None:
+        earlier.cancel()
+    loop = asyncio.get_running_loop()
+
+    def parse_whole() -> None:
+        _settling.pop(snapshot.uri, None)
+        loop.run_in_executor(None, parse, snapshot)
+
+    _settling[snapshot.uri] = loop.call_later(SETTLE_S, parse_whole)
 
 
 def _block(snapshot: Snapshot, offset: int, tree: SyntaxTree | None) -> Segment | None:

@@ -8,7 +8,7 @@ what is at one place asks `near`, which patches the latest tree where the text c
 from __future__ import annotations
 
 import importlib
-from collections import OrderedDict
+import re
 from functools import cache
 from math import inf
 from time import perf_counter
@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from inkling.text.difference import difference, rope_difference
-from inkling.text.languages import GRAMMARS
+from inkling.text.languages import GRAMMARS, SYNTAXES, lexer
+from inkling.text.latest import Latest
 from inkling.text.patchwork import STRETCH, Patchwork, SyntaxTree
 from inkling.text.rope import Rope, without_surrogates
 from inkling.text.snapshot import Snapshot
@@ -30,13 +31,12 @@ AT_ONCE = 8 * 1024
 """Code points that are parsed on the event loop, in about a millisecond at most."""
 IN_THREAD = 64 * 1024
 """Code points up to which a class with an error in it is parsed by itself rather than with all else."""
-_KEPT = 16
 _READ = 64 * 1024
 
 _trees: WeakKeyDictionary[Snapshot, SyntaxTree | None] = WeakKeyDictionary()
-_latest: OrderedDict[tuple[str, str], tuple[str, SyntaxTree]] = OrderedDict()
-_patched: OrderedDict[tuple[str, str], Patchwork] = OrderedDict()
-_rough: OrderedDict[tuple[str, str], Patchwork] = OrderedDict()
+_latest = Latest[tuple[str, str], tuple[str, SyntaxTree]]()
+_patched = Latest[tuple[str, str], Patchwork]()
+_rough = Latest[tuple[str, str], Patchwork]()
 
 
 def parse(snapshot: Snapshot, budget: float = inf, *, remember: bool = True) -> SyntaxTree | None:
@@ -59,13 +59,10 @@ def parse(snapshot: Snapshot, budget: float = inf, *, remember: bool = True) -> 
     tree = _trees[snapshot] = SyntaxTree(parsed, snapshot.rope, snapshot.language)
     if not remember:
         return tree
-    _latest[key] = text, tree
-    _latest.move_to_end(key)
-    while len(_latest) > _KEPT:
-        _latest.popitem(last=False)
+    _latest.put(key, (text, tree))
     whole = Patchwork.whole(snapshot.rope, tree, GRAMMARS[snapshot.language].comments)
     # beside one with an error, the last that was sound stays: it serves when the error is mended
-    _keep(_patched if whole.is_exact or key not in _patched else _rough, key, whole)
+    (_patched if whole.is_exact or key not in _patched else _rough).put(key, whole)
     return tree
 
 
@@ -102,17 +99,27 @@ def patch(snapshot: Snapshot, offset: int, budget: float = inf, *, rough: int = 
 
     def parse_part(part: str) -> SyntaxTree | None:
         tree = _parse(without_surrogates(part).encode(), language, None, budget)
-        return None if tree is None else SyntaxTree(tree, Rope.of(part), snapshot.language)
+        if tree is None:
+            return None
+        is_open = tree.root_node.has_error and _leaves_open(part, snapshot.language)
+        return SyntaxTree(tree, Rope.of(part), snapshot.language, is_open=is_open)
 
-    new = None
-    for base in (old, known_rough):  # with errors in two places, the sound text and this one differ by all between them
-        if base is not None and new is None:
-            where = rope_difference(base.rope, snapshot.rope)
-            new = base.patched(snapshot.rope, where, parse_part, rough or STRETCH)
+    limit = rough or STRETCH
+    new = old.patched(snapshot.rope, rope_difference(old.rope, snapshot.rope), parse_part, limit)
+    if new is None and known_rough is not None:  # errors in two places: the sound text differs by all between them
+        new = known_rough.patched(snapshot.rope, rope_difference(known_rough.rope, snapshot.rope), parse_part, limit)
+        if new is not None and (known_rough.is_open or new.is_open):
+            return None  # a quote or a comment's mark: with another far from it, all between them is something else
     if new is None:
         return None
-    _keep(_patched if new.is_exact else _rough, key, new)
+    (_patched if new.is_exact else _rough).put(key, new)
     return new.at(offset) if new.is_exact or rough else None
+
+
+def is_settled(snapshot: Snapshot) -> bool:
+    """Whether what `patch` says of it is what `parse` would."""
+    made = _patched.get((snapshot.uri, snapshot.language))
+    return snapshot in _trees or (made is not None and made.is_exact and made.rope is snapshot.rope)
 
 
 def captures(tree: SyntaxTree, names: frozenset[str]) -> dict[str, list[Node]]:
@@ -122,11 +129,15 @@ def captures(tree: SyntaxTree, names: frozenset[str]) -> dict[str, list[Node]]:
     return QueryCursor(_query(tree.language, names)).captures(tree.tree.root_node)
 
 
-def _keep(kept: OrderedDict[tuple[str, str], Patchwork], key: tuple[str, str], patchwork: Patchwork) -> None:
-    kept[key] = patchwork
-    kept.move_to_end(key)
-    while len(kept) > _KEPT:
-        kept.popitem(last=False)
+def _leaves_open(text: str, language: str) -> bool:
+    """Whether what follows the text would be within a string or a comment."""
+    probe = f"{text}\n\n"
+    return any(match.end() == len(probe) and match.group().strip() for match in _scanner(language).finditer(probe))
+
+
+@cache
+def _scanner(language: str) -> re.Pattern[str]:
+    return lexer(SYNTAXES[language])
 
 
 def _parse(data: bytes, language: Language, seed: Tree | None, budget: float) -> Tree | None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections import OrderedDict
 from operator import attrgetter
 from typing import NamedTuple
 
 from inkling.text.clean import clean_lines
 from inkling.text.code import paragraph_spans
 from inkling.text.difference import rope_difference
+from inkling.text.latest import Latest
 from inkling.text.rope import Rope
 from inkling.text.segment import SegmentKind, assemble
 from inkling.text.segment_list import Segments
@@ -17,8 +17,7 @@ from inkling.text.snapshot import Snapshot
 
 SMALL = 4_000
 """Characters around an edit that are read anew in about a millisecond, and all that is made of them in two."""
-_KEPT = 16
-_latest: OrderedDict[str, tuple[Rope, Segments]] = OrderedDict()
+_latest = Latest[str, tuple[Rope, Segments]]()
 
 
 def is_near(snapshot: Snapshot) -> bool:
@@ -40,10 +39,7 @@ def paragraph_segments(snapshot: Snapshot) -> Segments:
         if (edited := _edited(*old, snapshot)) is not None:
             fresh = _paragraphs(snapshot, edited.start, edited.end)
             found = found.replaced(edited.first, edited.last, fresh, edited.by)
-    _latest[snapshot.uri] = (snapshot.rope, found)
-    _latest.move_to_end(snapshot.uri)
-    while len(_latest) > _KEPT:
-        _latest.popitem(last=False)
+    _latest.put(snapshot.uri, (snapshot.rope, found))
     return found
 
 

@@ -38,18 +38,28 @@ class SyntaxTree:
     """A tree over UTF-8 bytes, read in code points of the document: its own text begins at `shift` there."""
 
     def __init__(
-        self, tree: Tree, rope: Rope, language: str, shift: int = 0, top: tuple[list[Node], list[int]] | None = None
+        self,
+        tree: Tree,
+        rope: Rope,
+        language: str,
+        shift: int = 0,
+        top: tuple[list[Node], list[int]] | None = None,
+        *,
+        is_open: bool = False,
     ) -> None:
         self.tree = tree
         self._top = top
         self.language = language
         self.shift = shift
+        self.is_open = is_open
+        """Whether its text ends within a string or a comment that an edit has opened."""
         self._rope = rope
         self._ascii = rope.root.utf8 == rope.root.chars
 
     def shifted(self, by: int) -> SyntaxTree:
         """The same tree for a document in which its text begins `by` code points later."""
-        return SyntaxTree(self.tree, self._rope, self.language, self.shift + by, self.top) if by else self
+        shift = self.shift + by
+        return SyntaxTree(self.tree, self._rope, self.language, shift, self.top, is_open=self.is_open) if by else self
 
     @property
     def top(self) -> tuple[list[Node], list[int]]:
@@ -106,6 +116,11 @@ class Patchwork:
         """
         _ = tree.top  # now, since whole trees are made off the event loop
         return cls(rope, [_Piece(0, tree)], comments, is_exact=not tree.tree.root_node.has_error)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether some piece ends within a string or a comment."""
+        return any(piece.tree.is_open for piece in self._pieces)
 
     def at(self, offset: int) -> SyntaxTree:
         """The tree that is right around an offset."""

@@ -38,12 +38,13 @@ class Segments(Sequence[Segment]):
 
     def __getitem__(self, index: int | slice) -> Segment | Segments:
         if isinstance(index, slice):
-            return Segments(self._found[index], self._moves[index], apart=self._apart or None)
+            apart = (self._apart or None) if (index.step or 1) > 0 else None
+            return Segments(self._found[index], self._moves[index], apart=apart)
         by = self._moves[index]
         return self._found[index].moved(by) if by else self._found[index]
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Segments) and len(self) == len(other) and all(map(Segment.__eq__, self, other))
+        return isinstance(other, Segments | tuple | list) and [*self] == [*other]
 
     def __hash__(self) -> int:
         return hash(tuple(self))
@@ -53,7 +54,7 @@ class Segments(Sequence[Segment]):
 
     @property
     def apart(self) -> bool:
-        """Whether each ends before the next begins. Otherwise the same words may be in two of them."""
+        """Whether none begins before the one before it has ended. Otherwise the same words may be in two of them."""
         if self._apart is None:
             ends = [segment.end + by for segment, by in zip(self._found, self._moves, strict=True)]
             starts = [segment.start + by for segment, by in zip(self._found[1:], self._moves[1:], strict=True)]

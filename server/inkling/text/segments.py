@@ -52,7 +52,10 @@ def segments(snapshot: Snapshot, kinds: Iterable[SegmentKind]) -> Segments:
 
 
 def segments_are_near(snapshot: Snapshot) -> bool:
-    """Whether `segments` costs no more than a small edit since the last time, so that no thread need be asked."""
+    """Whether `segments` takes a moment only, since little has changed: a hint, for who would else ask a thread.
+
+    It speaks of the segments, not of what is made of them.
+    """
     return _is_plain(snapshot) and is_near(snapshot)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import threading
 from collections.abc import Callable
@@ -95,8 +94,10 @@ class TokenService:
         """Tokens of the text between two offsets by itself: of a long one, only its ends are counted anew."""
         counter = await self._counter(model)
         if end - start > INLINE_TEXT and not counter.boundaries.reason:
-            with contextlib.suppress(Unsplittable):
+            try:
                 return await self._count_rope(counter, snapshot.rope.part(start, end))
+            except Unsplittable:
+                return await self._work(lambda _: counter.count(snapshot.slice(start, end)))
         return await self.count_text(snapshot.slice(start, end), model)
 
     async def at(self, snapshot: Snapshot, offset: int, model: str) -> TokenSpan | None:

@@ -6,7 +6,9 @@ import asyncio
 import json
 import os
 import random
+import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,7 @@ from inkling.api import (
     Snapshot,
 )
 from inkling.engine.fake import FakeEngine
-from inkling_plugins.rules import baseline, similar
+from inkling_plugins.rules import baseline, sheet, similar, units
 from inkling_plugins.rules.plugin import Rules
 from inkling_plugins.rules.rule import Rule
 from inkling_plugins.rules.store import Store
@@ -260,6 +262,42 @@ async def test_a_first_reading_comes_piece_by_piece_and_an_edit_costs_its_senten
     assert [item.range.start.line for item in items] == [10_000, 18_000]
 
 
+async def test_what_grows_with_the_document_is_not_done_on_the_event_loop(
+    started: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here: list[str] = []
+    there: list[str] = []
+
+    def seen(module: Any, name: str) -> None:
+        work = getattr(module, name)
+
+        def watched(*given: Any) -> Any:
+            (here if threading.current_thread() is threading.main_thread() else there).append(name)
+            return work(*given)
+
+        monkeypatch.setattr(module, name, watched)
+
+    seen(sheet, "parts_of")
+    seen(units, "blocks")
+    mails = Rule(name="mail", task="token-classification", on=("file",))
+    rules = (TONE, replace(TONE, name="also"), mails)
+    plugin = await started(Rules, engine(), rule=rules, patience=0.0)
+    text = "\n\n".join(lines(500))
+
+    async def version(number: int, content: str) -> None:
+        here.clear()
+        there.clear()
+        await found(plugin, Snapshot.of(content, uri="file:///project/long.txt", language="plaintext", version=number))
+
+    await version(1, text)
+    assert not here and len(there) > 1_000
+    await version(2, text.replace("number 250 ", "number x "))
+    assert here == ["parts_of", "parts_of"], "the paragraph that changed, for both rules"
+    assert "blocks" in there
+    await version(3, text + "\n\nAnother sentence is here.\n\n" + text)
+    assert not here and len(there) > 1_000
+
+
 async def test_what_the_user_looks_at_is_read_first_and_what_was_edited_away_never(started: Any) -> None:
     plugin = await started(Rules, engine(delay_s=0.02), rule=(TONE,), patience=0.0)
     plugin._linter.look("file:///project/a.md", Position(1_000, 0))
@@ -295,6 +333,31 @@ async def test_readings_outlive_the_editor_and_hold_no_text(started: Any, tmp_pa
     third = await session()
     assert len(await found(third, document)) == 1 and len(asked(third)) == 301
     await third.stop()
+
+
+async def test_what_comes_back_after_a_session_is_found_on_disk_when_the_model_cannot_say(
+    started: Any, tmp_path: Path
+) -> None:
+    """A few new paragraphs are asked of the model at once; a branch that is checked out again brings known ones."""
+    fresh = engine()
+
+    async def session() -> Rules:
+        plugin: Rules = await started(Rules, fresh, rule=(TONE,))
+        plugin.editor.cache = tmp_path  # type: ignore[attr-defined]
+        await plugin.start()
+        return plugin
+
+    first, text = await session(), lines(30)
+    await found(first, snapshot("\n\n".join([*text, "A stupid plan is here."])))
+    await first.stop()
+    again = await session()
+    assert await found(again, snapshot("\n\n".join(text))) == []
+    fresh.faults["classify"] = InklingError("gone", "The engine has gone.")
+    (item,) = await found(again, snapshot("\n\n".join([*text, "A stupid plan is here."])))
+    assert isinstance(item, Diagnostic)
+    (reason,) = await found(again, snapshot("\n\n".join([*text, "A stupid and new plan."])))
+    assert reason.reason == "gone"
+    await again.stop()
 
 
 @pytest.mark.parametrize(("task", "later"), [("text-classification", [0, 1]), ("feature-extraction", [1, 1])])
