@@ -158,3 +158,24 @@ def test_any_text_gives_ordered_spans_within_it(text: str) -> None:
     edges = [edge for entity in entities for edge in (entity.start, entity.end)]
     assert edges == sorted(edges)
     assert all(0 <= edge <= len(text) for edge in edges)
+
+
+@pytest.mark.parametrize(
+    ("text", "found", "whole"),
+    [
+        ("My password is hunter2-Blue.", "hunter2-", "hunter2-Blue"),
+        ("password=hunter2-Blue; next", "ter2", "hunter2-Blue"),
+        ("say 'a-b!c-d' now", "b!c-", "a-b!c-d"),
+        ("is it Winter2024?!", "Winter2024", "Winter2024"),
+        ("(pass5678)", "pass5", "pass5678"),
+    ],
+)
+def test_what_a_model_finds_of_a_secret_is_widened_to_its_word(text: str, found: str, whole: str) -> None:
+    start = text.index(found)
+    (entity,) = merge(text, [Entity("PASSWORD", 0.9, start, start + len(found))], [])
+    assert text[entity.start : entity.end] == whole
+
+
+def test_a_name_is_not_widened() -> None:
+    name = Entity("NAME", 0.9, 0, 3)
+    assert merge("Ann-like", [name], []) == [name]

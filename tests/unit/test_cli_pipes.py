@@ -38,6 +38,27 @@ def test_each_line_gets_a_label(
     assert json.loads(capsys.readouterr().out)["labels"] == {"food": 0.9, "sports": 0.1}
 
 
+@pytest.mark.parametrize(("command", "table"), [("classify", "classify"), ("complete", "complete"), ("summarize",) * 2])
+def test_the_model_is_the_one_of_the_settings_unless_it_is_named(
+    command: str,
+    table: str,
+    engine: FakeEngine,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "none.toml").write_text(f'[{table}]\nmodel = "starter:debt"\nfoo = 1\n')
+    monkeypatch.chdir(tmp_path)
+    asked = []
+    for options in ([], ["--model", "starter:tone"]):
+        give(monkeypatch, b"Some words to read.\n")
+        assert main([command, *options]) == 0
+        arguments = engine.calls[-1].arguments
+        asked.append(arguments["request"].model if "request" in arguments else arguments["model"])
+    assert asked == ["starter:debt", "starter:tone"]
+    assert f'"{table}.foo"' in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("name", "text"), [
     ("a.md", "# Title\n\nThe first words.\n\n```\ncode\n```\n"),
     ("a.py", '"""The first words."""\n\nimport os\n\nos.getcwd()\n'),

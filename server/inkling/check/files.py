@@ -12,6 +12,8 @@ from inkling.text.file_kinds import language_of
 from inkling.text.snapshot import Snapshot
 from inkling.text.walk import Skipped, paths, read
 
+HIDDEN = "is one of the files that server.exclude or server.secret_files keeps from every model, so it was not read."
+
 
 def find_root(named: Sequence[Path]) -> Path:
     """The folder whose settings apply to these files and folders; to none, those of the working folder.
@@ -54,7 +56,7 @@ def _has_table(path: Path) -> bool:
 def documents(arguments: Sequence[Path], hidden: Callable[[str], bool], largest: int) -> Iterator[Snapshot | Skipped]:
     """Each file once: folders without what git ignores; a file that is named is read also when git ignores it.
 
-    What is hidden by settings is left out even then. Blocking. Raises InklingError for what is not there.
+    What is hidden by settings is left out even then, and told. Blocking. Raises InklingError for what is not there.
     """
     seen: set[Path] = set()
     for argument in arguments:
@@ -66,9 +68,13 @@ def documents(arguments: Sequence[Path], hidden: Callable[[str], bool], largest:
         else:
             raise InklingError("no-file", f"{argument} is not there.", "Name files or folders.")
         for file in found:
-            if file not in seen and not hidden(file.as_uri()):
-                seen.add(file)
+            if file in seen:
+                continue
+            seen.add(file)
+            if not hidden(file.as_uri()):
                 yield read(file, file.as_uri(), largest)
+            elif file == path:
+                yield Skipped(file.as_uri(), "hidden", HIDDEN)
 
 
 def placed(argument: Path) -> Path:

@@ -31,6 +31,8 @@ _SOON_S, _PATIENCE_S = 0.5, 2.0
 """How long a check says nothing, on a terminal and elsewhere, while its models load."""
 _PROGRESS_S, _RARELY_S = 5.0, 60.0
 """When it first says how far it is, and how often it does at last: each wait is twice the one before it."""
+FIXES = 5
+"""Times that a file is read again after a fix, at most."""
 LEVELS = ("error", "warning", "information", "hint", "never")
 
 
@@ -273,7 +275,7 @@ async def _checked(
                 if isinstance(item := given.item, Skipped):
                     was_named = file_path(item.uri) in named
                     if item.reason != "binary" or was_named:
-                        counts = was_named or item.reason == "unreadable"
+                        counts = item.reason != "hidden" and (was_named or item.reason == "unreadable")
                         yield Unread(session.relative(item.uri), item.detail, counts)
                     continue
                 waiting.add(asyncio.create_task(_one(args, session, item, given.standard)))
@@ -296,11 +298,15 @@ async def _one(args: argparse.Namespace, session: Session, snapshot: Snapshot, s
     checked = await session.check(snapshot)
     if not args.fix:
         return checked, 0
-    text, made = fixed(snapshot, checked.findings)
+    made, text = 0, snapshot.text
+    for _ in range(FIXES):  # a model may see one thing only when another is gone
+        text, some = fixed(Document.of(text, uri=snapshot.uri, language=snapshot.language), checked.findings)
+        if not some:
+            break
+        made += some
+        checked = await session.check(Document.of(text, uri=snapshot.uri, language=snapshot.language))
     if standard:
         sys.stdout.write(text)
-    if not made:
-        return checked, 0
-    if not standard:
+    elif made:
         await asyncio.to_thread(replace_file, file_path(snapshot.uri), snapshot, text)
-    return await session.check(Document.of(text, uri=snapshot.uri, language=snapshot.language)), made
+    return checked, made

@@ -8,7 +8,7 @@ import json
 from typing import Any
 
 from inkling.cli.model_name import model_name
-from inkling.cli.pipes import add_file, engine, read, refuse_empty
+from inkling.cli.pipes import add_file, engine, read, refuse_empty, settings
 
 BATCH = 256
 
@@ -18,7 +18,7 @@ def add_parser(subparsers: Any) -> None:
     parser: argparse.ArgumentParser = subparsers.add_parser("classify", help="label each line of standard input")
     add_file(parser)
     parser.add_argument(
-        "--model", type=model_name, default="", help="a text-classification model (default: starter:tone)"
+        "--model", type=model_name, default="", help="a text-classification model (default: as [classify] model says)"
     )
     parser.add_argument("--labels", default="", metavar="A,B,…", help="labels to choose from, by a zero-shot model")
     parser.add_argument("--whole", action="store_true", help="label the text as one")
@@ -35,14 +35,17 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _classify(args: argparse.Namespace, texts: list[str]) -> None:
+    from inkling_plugins.classify import Classify
+
     candidates = [label.strip() for label in args.labels.split(",") if label.strip()]
+    model = args.model or ("starter:encoder" if candidates else settings("classify", Classify.Settings).model)
     async with engine() as connection:
         for start in range(0, len(texts), BATCH):
             batch = texts[start : start + BATCH]
             if candidates:
-                found = await connection.zero_shot(batch, candidates, model=args.model or "starter:encoder")
+                found = await connection.zero_shot(batch, candidates, model=model)
             else:
-                found = await connection.classify(batch, model=args.model or "starter:tone")
+                found = await connection.classify(batch, model=model)
             for text, labels in zip(batch, found, strict=True):
                 if args.json:
                     scores = {label.label: round(label.score, 4) for label in labels}

@@ -10,7 +10,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from inkling.cli.model_name import model_name
-from inkling.cli.pipes import add_file, engine, read, refuse_empty
+from inkling.cli.pipes import add_file, engine, read, refuse_empty, settings
 
 if TYPE_CHECKING:
     from inkling.engine.protocol import Chunk
@@ -29,7 +29,7 @@ def add_parser(subparsers: Any) -> None:
     )
     add_file(parser)
     parser.add_argument(
-        "--model", type=model_name, default="starter:code", help="a causal model (default: %(default)s)"
+        "--model", type=model_name, default="", help="a causal model (default: as [complete] model says)"
     )
     parser.add_argument("--language", default="", metavar="ID", help="its language (default: as the file's name)")
     parser.add_argument(
@@ -43,8 +43,11 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Stream the continuation to standard output."""
+    from inkling_plugins.completion.settings import CompleteSettings
+
     text = read(args.file, secrets=args.secret_files)
     refuse_empty(text, "complete")
+    args.model = args.model or settings("complete", CompleteSettings).model
     language = args.language or _language(args)
     if (known := _KNOWS.get(args.model, language)) != language:
         words = f"{args.model} knows {known.title()} alone, so in {language} it guesses: name another --model"

@@ -7,12 +7,25 @@ import contextlib
 import sys
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from inkling.errors import InklingError
 
 if TYPE_CHECKING:
     from inkling.engine.protocol import EngineConnection
+
+
+Settings = TypeVar("Settings")
+
+
+def settings(table: str, kind: type[Settings]) -> Settings:
+    """A plugin's settings as an editor would have them in the working folder; what is wrong with them is told."""
+    from inkling.settings import load_for
+
+    found, problems = load_for(Path.cwd()).build(table, kind)
+    for problem in problems:
+        print(f"inkling: {problem}", file=sys.stderr)
+    return found
 
 
 def add_file(parser: argparse.ArgumentParser) -> None:

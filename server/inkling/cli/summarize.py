@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 from inkling.cli.model_name import model_name
-from inkling.cli.pipes import add_file, engine, read, refuse_empty
+from inkling.cli.pipes import add_file, engine, read, refuse_empty, settings
 
 
 def add_parser(subparsers: Any) -> None:
@@ -16,7 +16,7 @@ def add_parser(subparsers: Any) -> None:
     parser: argparse.ArgumentParser = subparsers.add_parser("summarize", help="summarize standard input")
     add_file(parser)
     parser.add_argument(
-        "--model", type=model_name, default="starter:summary", help="a summarization model (default: %(default)s)"
+        "--model", type=model_name, default="", help="a summarization model (default: as [summarize] model says)"
     )
     parser.add_argument("-n", "--sentences", type=int, default=3, help="sentences at most (default: %(default)s)")
 
@@ -47,11 +47,13 @@ def _prose(name: str, text: str) -> str:
 async def _summarize(args: argparse.Namespace, text: str) -> tuple[str, str]:
     """The summary and its kind."""
     from inkling_plugins.map_reduce import summarize_long
+    from inkling_plugins.summarize import Summarize
 
+    model = args.model or settings("summarize", Summarize.Settings).model
     async with engine() as connection:
 
         async def one(part: str) -> Any:
-            return await connection.summarize(part, model=args.model, max_sentences=args.sentences)
+            return await connection.summarize(part, model=model, max_sentences=args.sentences)
 
         summary = await summarize_long(text, 6000, one, lambda plan: None)
     return str(summary.text), str(summary.kind)

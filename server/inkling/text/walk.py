@@ -22,9 +22,10 @@ _NEVER = frozenset([".git", ".hg", ".svn", ".jj"])
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A file that was left out: `reason` is `too-large`, `binary`, `not-utf-8` or `unreadable`; `detail` is for people.
+    """A file that was left out: `reason` is `too-large`, `binary`, `not-utf-8`, `unreadable` or `hidden`; `detail`
+    is for people.
 
-    What git ignores and what is hidden is not told of.
+    What git ignores is not told of, nor what is hidden and was not named itself.
     """
 
     uri: str

@@ -15,7 +15,7 @@ import re
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from inkling.engine.protocol import Entity
 
@@ -45,9 +45,29 @@ def find_secrets(text: str) -> list[Entity]:
 
 
 def merge(text: str, model: Sequence[Entity], rules: Sequence[Entity]) -> list[Entity]:
-    """The rules' findings, and the model's where no rule spoke and what it found can be such a thing."""
-    likely = [entity for entity in model if _can_be(entity.label, text[entity.start : entity.end])]
+    """The rules' findings, and the model's where no rule spoke and it can be such a thing, as whole words."""
+    likely = [_whole(text, entity) for entity in model if _can_be(entity.label, text[entity.start : entity.end])]
     return without_overlaps([*rules, *likely], key=lambda entity: entity in rules)
+
+
+_WORD_BEFORE = re.compile(r"[^\s\"'`=:,;()\[\]{}<>]*\Z")
+_WORD_BEHIND = re.compile(r"[^\s\"'`,;()\[\]{}<>]*")
+
+
+def _whole(text: str, entity: Entity) -> Entity:
+    """A secret to the ends of its word: a model reads pieces of words, and what is left of a password gives it away."""
+    if entity.label not in ("KEY", "TOKEN", "PASSWORD"):
+        return entity
+    before = _WORD_BEFORE.search(text, max(0, entity.start - _LONGEST), entity.start)
+    behind = _WORD_BEHIND.match(text, entity.end, entity.end + _LONGEST)
+    start = before.start() if before else entity.start
+    end = behind.end() if behind else entity.end
+    while end > entity.end and text[end - 1] in ".!?:":  # the sentence's
+        end -= 1
+    return replace(entity, start=start, end=end)
+
+
+_LONGEST = 512
 
 
 def _can_be(label: str, words: str) -> bool:
