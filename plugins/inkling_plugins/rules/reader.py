@@ -1,8 +1,8 @@
 """Asks models for what nobody has read yet: nearest first, in batches, each text once, whoever wants it.
 
 Every document and rule says what it wants, in order; saying it anew takes the old wish back, so that what has been
-edited away is never read. A model is asked one batch at a time. The first batch of a wish is as urgent as diagnostics
-are, all further ones wait behind everything else that the engine has to do.
+edited away is never read. The first batch of a wish is as urgent as diagnostics are, and so is what an edit adds to it;
+all else waits behind everything that the engine has to do. A model is asked for one batch of each sort at a time.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from inkling_plugins.rules.store import Store
 
 FIRST = 16
 BATCH = 64
-"""Texts of the first batch of a wish, and of the others."""
+"""Texts of the first batch of a large wish, or of what an edit adds to it; and of the others."""
 FLUSH_AFTER_S = 2.0
 
 Owner = tuple[str, str]
@@ -34,7 +34,7 @@ class Wish:
     texts: dict[bytes, str]
     error: InklingError | None = None
     changed: asyncio.Event = field(default_factory=asyncio.Event)
-    first: bool = True
+    urgent: set[bytes] = field(default_factory=set)
     begun: bool = False
     """Whether anything of it has been read: until then the model may still be loading."""
     told: bool = False
@@ -49,7 +49,9 @@ class Reader:
         self._store = store
         self._heard = heard
         self._wishes: dict[Owner, Wish] = {}
-        self._pumps: dict[tuple[object, ...], asyncio.Task[None]] = {}
+        self._pumps: dict[tuple[tuple[object, ...], bool], asyncio.Task[None]] = {}
+        self._asked: set[bytes] = set()
+        """What some model is being asked for."""
         self._flushing: asyncio.Task[None] | None = None
 
     async def read(self, owner: Owner, rule: Rule, texts: Mapping[bytes, str], patience_s: float) -> int:
@@ -65,7 +67,9 @@ class Reader:
         wish = self._wishes[owner] = Wish(rule, missing)
         if replaced is not None:
             replaced.changed.set()
-            wish.begun, wish.first = replaced.begun and replaced.rule == rule, not replaced.begun
+            wish.begun = replaced.begun and replaced.rule == rule
+        fresh = [key for key in missing if replaced is None or not wish.begun or key not in replaced.texts]
+        wish.urgent = set(fresh if len(missing) <= BATCH else fresh[:FIRST])
         self._pump(rule)
         await self._wait(owner, missing, lambda wish: wish.begun)
         with contextlib.suppress(TimeoutError):
@@ -109,19 +113,22 @@ class Reader:
         await asyncio.to_thread(self._store.close)
 
     def _pump(self, rule: Rule) -> None:
-        running = self._pumps.get(rule.job)
-        if running is None or running.done():
-            self._pumps[rule.job] = asyncio.create_task(self._read_on(rule))
+        for urgent in (True, False):
+            running = self._pumps.get((rule.job, urgent))
+            if running is None or running.done():
+                self._pumps[rule.job, urgent] = asyncio.create_task(self._read_on(rule, urgent))
 
-    async def _read_on(self, rule: Rule) -> None:
-        """Until nobody wants anything of this model."""
+    async def _read_on(self, rule: Rule, urgent: bool) -> None:
+        """Until nobody wants anything of this sort of this model."""
         while True:
             await asyncio.sleep(0)  # whoever else is about to want something is in the same batch
-            batch, urgent = self._next(rule.job)
+            batch = self._next(rule.job, urgent)
             if not batch:
                 return
+            self._asked |= batch.keys()
+            priority = Priority.DIAGNOSTICS if urgent else Priority.BACKGROUND
             try:
-                answers = await ask(self._engine(), rule, list(batch.values()), urgent)
+                answers = await ask(self._engine(), rule, list(batch.values()), priority)
                 answered = dict(zip(batch, answers, strict=True))
             except InklingError as error:
                 self._fail(rule.job, error)
@@ -130,6 +137,8 @@ class Reader:
                 words = f"{rule.model_id} gave no answer that can be read ({type(error).__name__})."
                 self._fail(rule.job, InklingError("bad-answer", words, "Try another model, or restart the engine."))
                 return
+            finally:
+                self._asked -= batch.keys()
             for key, reading in answered.items():
                 self._store.put(key, reading)
             self._tell(rule.job)
@@ -140,16 +149,15 @@ class Reader:
         """The wishes for one model, the newest first."""
         return [(owner, wish) for owner, wish in reversed(self._wishes.items()) if wish.rule.job == job]
 
-    def _next(self, job: tuple[object, ...]) -> tuple[dict[bytes, str], Priority]:
+    def _next(self, job: tuple[object, ...], urgent: bool) -> dict[bytes, str]:
+        """What to ask for now: of urgent texts those of all wishes; of others, those that are nearest in each."""
         batch: dict[bytes, str] = {}
-        wishes = self._of(job)
-        urgent = any(wish.first for _, wish in wishes)
-        for _, wish in sorted(wishes, key=lambda item: not item[1].first):
-            room = (FIRST if wish.first and len(wish.texts) > BATCH else BATCH) - len(batch)
-            batch |= list(wish.texts.items())[: max(0, room)]
-            if room > 0:
-                wish.first = False
-        return batch, Priority.DIAGNOSTICS if urgent else Priority.BACKGROUND
+        for _, wish in self._of(job):
+            wanted = [key for key in wish.texts if (key in wish.urgent) == urgent and key not in self._asked]
+            chosen = wanted[: BATCH - len(batch)]
+            batch |= {key: wish.texts[key] for key in chosen}
+            wish.urgent.difference_update(chosen)
+        return batch
 
     def _tell(self, job: tuple[object, ...]) -> None:
         for owner, wish in self._of(job):

@@ -19,6 +19,7 @@ from inkling.training.corpus.build import Document
 from inkling.training.evaluate import bits_per_byte
 from inkling.training.loop import Position
 from inkling.training.next_line import Case, draw_cases, judge
+from inkling.training.progress import say
 from inkling.training.tokenizer import control_id
 from inkling.training.tokenizer_recipe import END
 
@@ -44,6 +45,7 @@ def write_card(recipe: CausalRecipe, model: Any, tokenizer: Any, position: Posit
     results: list[Result] = []
     sections: dict[str, str] = {}
     if held:
+        say(f"Measuring for the card: bits per byte of {HELD_OUT_BYTES:,} held-out bytes, beside a 5-gram and xz")
         texts = sample_texts(held, HELD_OUT_BYTES)
         results += language_figures(recipe, model, raw, texts, context)
         completer = GreedyCompleter(model, raw, window=context - 64)
@@ -126,6 +128,7 @@ def next_line_figures(completer: GreedyCompleter, held: Sequence[Document], *, s
     results = []
     for kind, told in (("rest", "rest of the line"), ("line", "whole next line")):
         cases = draw_cases(held, kind, CASES)
+        say(f"The {told}, at {len(cases)} held-out cursors, each with and without the text behind it")
         plain = judge(lambda case: completer.line(case.before).text, cases)
         fim = judge(filled, cases)
         beside = "with fill-in-the-middle"

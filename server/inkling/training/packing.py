@@ -18,6 +18,7 @@ from tokenizers import Tokenizer
 
 from inkling.training.causal_recipe import FimRecipe
 from inkling.training.errors import TrainingError
+from inkling.training.progress import say
 from inkling.training.tokenizer import control_id
 from inkling.training.tokenizer_recipe import END, FIM_MIDDLE, FIM_PREFIX, FIM_SUFFIX
 
@@ -44,6 +45,7 @@ class TokenFile:
             return cls(np.load(path, mmap_mode="r"), np.array(told["ends"], dtype=np.int64), told["bytes"])
         if tokenizer.get_vocab_size() > 65536:
             raise TrainingError("the tokenizer has more than 65,536 tokens; packed corpora hold 16-bit tokens.")
+        say("Tokenizing the corpus")
         end = control_id(tokenizer, END)
         parts: list[Tokens] = []
         ends: list[int] = []

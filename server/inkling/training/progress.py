@@ -13,6 +13,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 
+def say(words: str) -> None:
+    """What a run does now that has no steps: where it is silent for a minute, it looks as if it hung."""
+    print(f"{words} …", file=sys.stderr, flush=True)  # noqa: T201
+
+
 class RunLog:
     """Progress and metrics of one run, as a context manager."""
 

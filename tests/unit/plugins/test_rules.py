@@ -262,6 +262,28 @@ async def test_a_first_reading_comes_piece_by_piece_and_an_edit_costs_its_senten
     assert [item.range.start.line for item in items] == [10_000, 18_000]
 
 
+async def test_an_edit_does_not_wait_for_the_rest_of_a_first_reading(started: Any) -> None:
+    plugin = await started(Rules, engine(delay_s=0.05), rule=(TONE,), patience=5.0)
+    text = lines(2_000)
+    first = asyncio.create_task(found(plugin, snapshot("\n\n".join(text))))
+    while len(asked(plugin)) < 100:
+        await asyncio.sleep(0.01)
+    text[1_000] = "This one is stupid and new."
+    second = asyncio.create_task(found(plugin, snapshot("\n\n".join(text))))
+
+    def urgent() -> list[list[str]]:
+        calls = plugin.engine.calls_to("classify")
+        return [list(c.arguments["texts"]) for c in calls if c.arguments["priority"] is Priority.DIAGNOSTICS]
+
+    async with asyncio.timeout(10):
+        while len(urgent()) < 2:
+            await asyncio.sleep(0.001)
+    assert [len(texts) for texts in urgent()] == [16, 1] and urgent()[1] == [text[1_000]]
+    assert len(asked(plugin)) < 1_000
+    await asyncio.gather(first, second)
+    assert len(asked(plugin)) == len(set(asked(plugin)))
+
+
 async def test_what_grows_with_the_document_is_not_done_on_the_event_loop(
     started: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
