@@ -57,7 +57,8 @@ class Reader:
     async def read(self, owner: Owner, rule: Rule, texts: Mapping[bytes, str], patience_s: float) -> int:
         """Read `texts` (nearest first), at most so long from the first answer on; returns how many are left.
 
-        Those are read on behind, until the owner wants something else. Raises InklingError: the model cannot.
+        Where those before them are still being read, what has come to them is waited for alone. All are read on behind,
+        until the owner wants something else. Raises InklingError: the model cannot.
         """
         missing = {key: text for key, text in texts.items() if self._store.get(key) is None}
         if not missing:
@@ -68,13 +69,16 @@ class Reader:
         if replaced is not None:
             replaced.changed.set()
             wish.begun = replaced.begun and replaced.rule == rule
-        fresh = [key for key in missing if replaced is None or not wish.begun or key not in replaced.texts]
+        waiting = replaced.texts.keys() - replaced.urgent if replaced is not None and wish.begun else set()
+        fresh = [key for key in missing if key not in waiting]
         wish.urgent = set(fresh if len(missing) <= BATCH else fresh[:FIRST])
+        # whoever types while a long text is being read is shown what that changed, not made to wait for the rest again
+        awaited = {key: missing[key] for key in wish.urgent} if wish.begun and wish.urgent else missing
         self._pump(rule)
         await self._wait(owner, missing, lambda wish: wish.begun)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(patience_s):
-                await self._wait(owner, missing, lambda wish: False)
+                await self._wait(owner, awaited, lambda wish: False)
         left = sum(self._store.get(key) is None for key in missing)
         present = self._wishes.get(owner)
         if left and present is not None:

@@ -279,8 +279,13 @@ async def test_an_edit_does_not_wait_for_the_rest_of_a_first_reading(started: An
         while len(urgent()) < 2:
             await asyncio.sleep(0.001)
     assert [len(texts) for texts in urgent()] == [16, 1] and urgent()[1] == [text[1_000]]
+    items = await second
+    assert [item.range.start.line for item in items if isinstance(item, Diagnostic)] == [2_000]
+    assert [item.reason for item in items if isinstance(item, Nothing)] == ["still-reading"]
     assert len(asked(plugin)) < 1_000
-    await asyncio.gather(first, second)
+    await first
+    while plugin._linter.reader._wishes:
+        await asyncio.sleep(0.01)
     assert len(asked(plugin)) == len(set(asked(plugin)))
 
 
