@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from inkling.api import Engine, InklingError, Label, Priority
 from inkling_plugins.rules.judge import Reading
@@ -34,7 +35,8 @@ class Wish:
     texts: dict[bytes, str]
     error: InklingError | None = None
     changed: asyncio.Event = field(default_factory=asyncio.Event)
-    urgent: set[bytes] = field(default_factory=set)
+    urgent: dict[bytes, str] = field(default_factory=dict)
+    """Those of `texts` that are to be asked for before anything else, and have not been yet."""
     begun: bool = False
     """Whether anything of it has been read: until then the model may still be loading."""
     told: bool = False
@@ -69,11 +71,11 @@ class Reader:
         if replaced is not None:
             replaced.changed.set()
             wish.begun = replaced.begun and replaced.rule == rule
-        waiting = replaced.texts.keys() - replaced.urgent if replaced is not None and wish.begun else set()
+        waiting = replaced.texts.keys() - replaced.urgent.keys() if replaced is not None and wish.begun else set()
         fresh = [key for key in missing if key not in waiting]
-        wish.urgent = set(fresh if len(missing) <= BATCH else fresh[:FIRST])
+        wish.urgent = {key: missing[key] for key in (fresh if len(missing) <= BATCH else fresh[:FIRST])}
         # whoever types while a long text is being read is shown what that changed, not made to wait for the rest again
-        awaited = {key: missing[key] for key in wish.urgent} if wish.begun and wish.urgent else missing
+        awaited = dict(wish.urgent) if wish.begun and wish.urgent else missing
         self._pump(rule)
         await self._wait(owner, missing, lambda wish: wish.begun)
         with contextlib.suppress(TimeoutError):
@@ -157,10 +159,11 @@ class Reader:
         """What to ask for now: of urgent texts those of all wishes; of others, those that are nearest in each."""
         batch: dict[bytes, str] = {}
         for _, wish in self._of(job):
-            wanted = [key for key in wish.texts if (key in wish.urgent) == urgent and key not in self._asked]
-            chosen = wanted[: BATCH - len(batch)]
-            batch |= {key: wish.texts[key] for key in chosen}
-            wish.urgent.difference_update(chosen)
+            wanted = wish.urgent if urgent else (key for key in wish.texts if key not in wish.urgent)
+            free = (key for key in wanted if key in wish.texts and key not in self._asked)
+            for key in list(islice(free, BATCH - len(batch))):
+                batch[key] = wish.texts[key]
+                wish.urgent.pop(key, None)
         return batch
 
     def _tell(self, job: tuple[object, ...]) -> None:

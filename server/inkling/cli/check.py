@@ -298,15 +298,16 @@ async def _one(args: argparse.Namespace, session: Session, snapshot: Snapshot, s
     checked = await session.check(snapshot)
     if not args.fix:
         return checked, 0
-    made, text = 0, snapshot.text
+    made, now = 0, snapshot
     for _ in range(FIXES):  # a model may see one thing only when another is gone
-        text, some = fixed(Document.of(text, uri=snapshot.uri, language=snapshot.language), checked.findings)
+        text, some = fixed(now, checked.findings)
         if not some:
             break
         made += some
-        checked = await session.check(Document.of(text, uri=snapshot.uri, language=snapshot.language))
+        now = Document.of(text, uri=snapshot.uri, language=snapshot.language)
+        checked = await session.check(now)
     if standard:
-        sys.stdout.write(text)
+        sys.stdout.write(now.text)
     elif made:
-        await asyncio.to_thread(replace_file, file_path(snapshot.uri), snapshot, text)
+        await asyncio.to_thread(replace_file, file_path(snapshot.uri), snapshot, now.text)
     return checked, made

@@ -61,8 +61,10 @@ def parse(snapshot: Snapshot, budget: float = inf, *, remember: bool = True) -> 
         return tree
     _latest.put(key, (text, tree))
     whole = Patchwork.whole(snapshot.rope, tree, GRAMMARS[snapshot.language].comments)
-    # beside one with an error, the last that was sound stays: it serves when the error is mended
-    (_patched if whole.is_exact or key not in _patched else _rough).put(key, whole)
+    if key in _patched:
+        _keep(key, whole)
+    else:
+        _patched.put(key, whole)
     return tree
 
 
@@ -112,7 +114,7 @@ def patch(snapshot: Snapshot, offset: int, budget: float = inf, *, rough: int = 
             return None  # a quote or a comment's mark: with another far from it, all between them is something else
     if new is None:
         return None
-    (_patched if new.is_exact else _rough).put(key, new)
+    _keep(key, new)
     return new.at(offset) if new.is_exact or rough else None
 
 
@@ -127,6 +129,15 @@ def captures(tree: SyntaxTree, names: frozenset[str]) -> dict[str, list[Node]]:
     from tree_sitter import QueryCursor
 
     return QueryCursor(_query(tree.language, names)).captures(tree.tree.root_node)
+
+
+def _keep(key: tuple[str, str], made: Patchwork) -> None:
+    """Beside trees of a text with errors the last that was sound stays: it serves when they are mended."""
+    if made.is_exact:
+        _patched.put(key, made)
+        _rough.drop(key)
+    else:
+        _rough.put(key, made)
 
 
 def _leaves_open(text: str, language: str) -> bool:

@@ -34,6 +34,11 @@ class Latest(Generic[Key, Value]):
             while len(self._values) > KEPT:
                 self._values.popitem(last=False)
 
+    def drop(self, key: Key) -> None:
+        """Forget one."""
+        with self._lock:
+            self._values.pop(key, None)
+
     def clear(self) -> None:
         """Forget all."""
         self._values.clear()

@@ -337,27 +337,28 @@ async def test_what_the_user_looks_at_is_read_first_and_what_was_edited_away_nev
     assert len(asked(plugin)) < 4_000 and asked(plugin)[-1] == "Only this is left now."
 
 
+async def session(started: Any, model: FakeEngine, cache: Path) -> Rules:
+    """The plugin in an editor that keeps its readings in this folder."""
+    plugin: Rules = await started(Rules, model, rule=(TONE,))
+    plugin.editor.cache = cache  # type: ignore[attr-defined]
+    await plugin.start()
+    return plugin
+
+
 async def test_readings_outlive_the_editor_and_hold_no_text(started: Any, tmp_path: Path) -> None:
     fresh = engine()
-
-    async def session() -> Rules:
-        plugin: Rules = await started(Rules, fresh, rule=(TONE,))
-        plugin.editor.cache = tmp_path  # type: ignore[attr-defined]
-        await plugin.start()
-        return plugin
-
-    first = await session()
+    first = await session(started, fresh, tmp_path)
     document = snapshot("\n\n".join([*lines(300), "A stupid plan is here.\n"]))
     assert len(await found(first, document)) == 1
     await first.stop()
     fresh.calls.clear()
-    again = await session()
+    again = await session(started, fresh, tmp_path)
     assert len(await found(again, document)) == 1
     assert not fresh.calls  # nor is the model loaded for the labels that the rule names
     assert b"sentence number" not in (tmp_path / "readings.sqlite").read_bytes()
     await again.stop()
     (tmp_path / "readings.sqlite").write_bytes(b"junk" * 1000)
-    third = await session()
+    third = await session(started, fresh, tmp_path)
     assert len(await found(third, document)) == 1 and len(asked(third)) == 301
     await third.stop()
 
@@ -367,17 +368,10 @@ async def test_what_comes_back_after_a_session_is_found_on_disk_when_the_model_c
 ) -> None:
     """A few new paragraphs are asked of the model at once; a branch that is checked out again brings known ones."""
     fresh = engine()
-
-    async def session() -> Rules:
-        plugin: Rules = await started(Rules, fresh, rule=(TONE,))
-        plugin.editor.cache = tmp_path  # type: ignore[attr-defined]
-        await plugin.start()
-        return plugin
-
-    first, text = await session(), lines(30)
+    first, text = await session(started, fresh, tmp_path), lines(30)
     await found(first, snapshot("\n\n".join([*text, "A stupid plan is here."])))
     await first.stop()
-    again = await session()
+    again = await session(started, fresh, tmp_path)
     assert await found(again, snapshot("\n\n".join(text))) == []
     fresh.faults["classify"] = InklingError("gone", "The engine has gone.")
     (item,) = await found(again, snapshot("\n\n".join([*text, "A stupid plan is here."])))
