@@ -10,11 +10,18 @@ const STOP_MS = 5_000;
 const EXIT_MS = 2_000;
 const CONNECTION_ERRORS = new Set<number>([ErrorCodes.PendingResponseRejected, ErrorCodes.ConnectionInactive, ErrorCodes.MessageReadError, ErrorCodes.MessageWriteError]);
 
-/** What the library would force upon the user, `start` throws: it is shown once, with buttons. */
+/**
+ * What the library would force upon the user, `start` throws: it is shown once, with buttons. That something could not be
+ * sent to a server that has just ended is told by its end.
+ */
 class Client extends LanguageClient {
   override error(message: string, data?: unknown, show?: boolean | "force"): void {
-    super.error(message, data, show === "force" ? false : show);
+    super.error(message, data, show === "force" || isLost(data) ? false : show);
   }
+}
+
+function isLost(error: unknown): boolean {
+  return error instanceof ResponseError ? CONNECTION_ERRORS.has(error.code) : (error as NodeJS.ErrnoException | undefined)?.code === "EPIPE";
 }
 
 export class Session {
@@ -60,7 +67,7 @@ export class Session {
     });
     const ended = this.process.ended.then((why) => Promise.reject(why));
     const started = this.client.start().catch((error) => {
-      if (error instanceof ResponseError && !CONNECTION_ERRORS.has(error.code)) {
+      if (error instanceof ResponseError && !isLost(error)) {
         throw error; // it has answered, with a no
       }
       void this.process.end(EXIT_MS);

@@ -4,6 +4,8 @@ import * as assert from "node:assert";
 import * as fs from "node:fs";
 import * as path from "node:path";
 import * as vscode from "vscode";
+import { ErrorCodes, HoverRequest, ResponseError } from "vscode-languageclient/node";
+import { Session } from "../src/session";
 import { cursorAfter, extension, hover, isAlive, open, ready, squiggles, told, until } from "./editor";
 
 async function works(word: string): Promise<void> {
@@ -34,6 +36,22 @@ describe("Recovery", () => {
     const after = await ready(before);
     assert.strictEqual(after.engine.pid, before.engine.pid, "the engine outlives a server");
     await works("Again");
+  });
+
+  it("says nothing of a request that met a server that had just ended, and shows what else fails", async () => {
+    const session = new Session({ command: "sleep", args: ["60"], cwd: "/" }, {}, () => undefined);
+    const fail = (code: number) => {
+      try {
+        session.client.handleFailedRequest(HoverRequest.type, undefined, new ResponseError(code, "write EPIPE"), null);
+      } catch {
+        // what asked is told in any case
+      }
+    };
+    const said = await told(async () => fail(ErrorCodes.MessageWriteError));
+    const shown = await told(async () => fail(ErrorCodes.InternalError));
+    await session.stop(() => undefined);
+    assert.strictEqual(shown.length, 1);
+    assert.deepStrictEqual(said, []);
   });
 
   it("starts a killed engine again", async () => {
