@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
+import math
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -25,7 +26,7 @@ from inkling.engine.protocol import GenerateRequest
 from inkling.training.baselines import NGram, ngram_bits_per_byte, xz_bits_per_byte
 from inkling.training.causal import plain_text_tokenizer
 from inkling.training.causal_card import sample_texts
-from inkling.training.complete import GreedyCompleter
+from inkling.training.complete import Said
 from inkling.training.corpus import build as corpus
 from inkling.training.corpus.build import Document
 from inkling.training.evaluate import bits_per_byte
@@ -40,6 +41,9 @@ from inkling_plugins.completion.line_index import FileLines, LineIndex
 ROOT = Path(__file__).parents[1]
 MODEL = STARTER_FOLDER / "code"
 CONTEXT = 1024
+PROMPT = 3000
+"""Characters before the cursor that the model is asked with."""
+LINE_TOKENS = 48
 
 
 def rows(quick: bool = False) -> list[Row]:
@@ -50,13 +54,13 @@ def rows(quick: bool = False) -> list[Row]:
     raw = plain_text_tokenizer(MODEL)
     ngram = _ngram(folder, raw)
     model = _model()
-    completer = GreedyCompleter(model, raw, window=CONTEXT - 64)
+    engine = Served()
     texts = sample_texts(held, 80_000 if quick else 400_000)
     found = _language(model, raw, ngram, folder, texts)
     for kind, name in (("rest", "rest of line"), ("line", "whole line")):
         cases = draw_cases(held, kind, 60 if quick else 300)
-        found += _next_line(name, cases, held, completer, ngram, raw)
-    return found + _first_keystroke(held, 20 if quick else 60)
+        found += _next_line(name, cases, held, engine, ngram, raw)
+    return found + _first_keystroke(held, engine, 20 if quick else 60)
 
 
 def _language(model: torch.nn.Module, raw: Tokenizer, ngram: NGram, folder: Path, texts: Sequence[str]) -> list[Row]:
@@ -76,15 +80,16 @@ def _language(model: torch.nn.Module, raw: Tokenizer, ngram: NGram, folder: Path
 
 
 def _next_line(
-    name: str, cases: Sequence[Case], held: Sequence[Document], completer: GreedyCompleter, ngram: NGram, raw: Tokenizer
+    name: str, cases: Sequence[Case], held: Sequence[Document], engine: Served, ngram: NGram, raw: Tokenizer
 ) -> list[Row]:
     workspace = Workspace(held)
-    said = {case: completer.line(case.before) for case in cases}
+    said = {case: engine.line(case.before) for case in cases}
+    copies = {case: workspace.copy(case) for case in cases}
 
     scores = {
         "lm": judge(lambda case: said[case].text, cases),
-        "copy": judge(lambda case: _text(workspace.copy(case)), cases),
-        "both": judge(lambda case: both(case, workspace.copy(case), said[case].text), cases),
+        "copy": judge(lambda case: _text(copies[case]), cases),
+        "both": judge(lambda case: both(case, copies[case], said[case]), cases),
     }
     peers = {
         "same-prefix line": judge(same_prefix, cases),
@@ -107,10 +112,43 @@ def _next_line(
     return [*found, row(title, exact, "share", better="more", peer="all", peer_value=scores["lm"].exact)]
 
 
-def both(case: Case, copy: Copy | None, said: str) -> str:
-    """A copy where there is one, else the model. What was tried against that order did no better on packages that it
-    was not tuned on, and a perfect choice between the two has no more exact lines: see docs/completion.md."""
-    return said if copy is None else _text(copy)
+def both(case: Case, copy: Copy | None, said: Said) -> str:
+    """The likelier of the two, as an editor is answered: see docs/completion.md, step 7."""
+    if copy is None or math.exp(said.logprob) >= copy.chance_beside(said.text, begun=case.kind == "rest"):
+        return said.text
+    return _text(copy)
+
+
+class Served:
+    """The starter as the engine serves it to an editor: a word that has been begun is completed."""
+
+    def __init__(self) -> None:
+        self._generator = TextGenerator("starter:code", MODEL, threads=2)
+
+    def line(self, before: str) -> Said:
+        """What it says after ``before``, to the end of the line."""
+        chunks = list(self._generator.generate(self._request(before, LINE_TOKENS), Stop()))
+        text = "".join(chunk.text for chunk in chunks)
+        return Said(text, sum(chunk.logprob for chunk in chunks), sum(chunk.tokens for chunk in chunks))
+
+    def first_text_ms(self, before: str, cache_key: str) -> float:
+        """Milliseconds from a request to the first text."""
+        begun = time.perf_counter()
+        stream = self._generator.generate(self._request(before, 16, cache_key), Stop())
+        next((chunk for chunk in stream if chunk.text), None)
+        waited = 1000 * (time.perf_counter() - begun)
+        stream.close()  # type: ignore[attr-defined]
+        return waited
+
+    def _request(self, before: str, tokens: int, cache_key: str = "") -> GenerateRequest:
+        return GenerateRequest(
+            model="starter:code",
+            prompt=before[-PROMPT:],
+            max_tokens=tokens,
+            stop=("\n",),
+            cache_key=cache_key,
+            heal=True,
+        )
 
 
 class Workspace:
@@ -162,19 +200,10 @@ def _by_ngram(ngram: NGram, raw: Tokenizer, before: str) -> str:
     return text.split("\n")[0]
 
 
-def _first_keystroke(held: Sequence[Document], count: int) -> list[Row]:
-    """From a request about a document the engine has not seen to the first text, as the engine serves it."""
-    generator = TextGenerator("starter:code", MODEL, threads=2)
-    times = []
-    for number, case in enumerate(draw_cases(held, "rest", count + 3, seed=3)):
-        request = GenerateRequest(
-            model="starter:code", prompt=case.before[-3000:], max_tokens=16, cache_key=f"document {number}"
-        )
-        begun = time.perf_counter()
-        stream = generator.generate(request, Stop())
-        next((chunk for chunk in stream if chunk.text), None)
-        times.append(1000 * (time.perf_counter() - begun))
-        stream.close()  # type: ignore[attr-defined]
+def _first_keystroke(held: Sequence[Document], engine: Served, count: int) -> list[Row]:
+    """From a request about a document the engine has not seen to the first text."""
+    cases = draw_cases(held, "rest", count + 3, seed=3)
+    times = [engine.first_text_ms(case.before, f"document {number}") for number, case in enumerate(cases)]
     p50 = statistics.median(times[3:])
     return [row("starters/code model, first text in a new document p50", p50, "ms", better="less",
                 peer="the aim", peer_value=100.0)]  # fmt: skip

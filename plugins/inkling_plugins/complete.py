@@ -44,8 +44,6 @@ _CANCELLED_LINGER_S = 0.25
 _ANSWERED_LINGER_S = 5.0
 """How long it outlives a request that took what there was: the follow-up may take a while."""
 _LOOP_WINDOW = 400
-_AGREED = 0.55
-"""The chance that a copy is right when the model begins in the same way, as measured."""
 
 
 class Complete(Plugin):
@@ -233,7 +231,7 @@ def _or_copy(view: Shown | Rejected | None, ghost: Ghost, manners: Manners) -> S
     if ghost.copy is None:
         return view
     begun = bool(ghost.origin.site.line_before.strip())
-    copied = max(ghost.copy.chance(begun), _AGREED if ghost.copy.agrees(ghost.text) else 0.0)
+    copied = ghost.copy.chance_beside(ghost.text, begun)
     if copied < manners.least:
         return view
     end = first_line_end(ghost.text)

@@ -11,6 +11,8 @@ from itertools import chain
 
 KEY = 12
 """Characters that must match before a place is looked at."""
+TELLING = 4
+"""Of them, characters at the end of the last line that isn't blank."""
 LONGEST = 256
 """Characters after which a match counts as no better."""
 MOST_PLACES = 64
@@ -21,6 +23,8 @@ MOST_CHARACTERS = 600_000
 _BEGUN = ((96, 0.87), (48, 0.66), (32, 0.58), (24, 0.45), (16, 0.36), (KEY, 0.30))
 _WHOLE = ((128, 0.75), (96, 0.45), (64, 0.40), (48, 0.29), (32, 0.20), (16, 0.17), (KEY, 0.10))
 _DISAGREEING = 0.4
+_AGREEING = 0.55
+"""The chance that a copy is right when the model begins in the same way, as measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,10 @@ class Copy:
         known = next((chance for least, chance in table if self.matched >= least), 0.0)
         return known if 2 * self.votes > self.places else known * _DISAGREEING
 
+    def chance_beside(self, said: str, begun: bool) -> float:
+        """`chance`, where what a model says there is known too."""
+        return max(self.chance(begun), _AGREEING if self.agrees(said) else 0.0)
+
     def agrees(self, said: str) -> bool:
         """True when a model's text begins as this does, far enough to count as a second opinion."""
         line, other = (text.strip("\n").partition("\n")[0] for text in (self.text, said))
@@ -61,14 +69,14 @@ def find_copy(
     Up to `lines` lines are taken. Where several places match equally long, the line that most of them continue with
     wins, then the nearest.
     """
-    key = before[-KEY:]
-    if len(key) < KEY or not key.strip():
+    key = _key(before)
+    if not key:
         return None
     best = 0
     followers: list[str] = []
-    known = ((text, end) for text, end in indexed if end >= KEY and text.startswith(key, end - KEY))
+    known = ((text, end) for text, end in indexed if end >= len(key) and text.startswith(key, end - len(key)))
     for text, end in chain(_places(key, before, texts), known):
-        matched = _match_length(before, text, end)
+        matched = _match_length(before, text, end, len(key))
         follower = _lines(text, end, lines)
         if matched >= best and follower.strip():
             if matched > best:
@@ -79,6 +87,16 @@ def find_copy(
     heads = [follower.partition("\n")[0] for follower in followers]
     winner = max(range(len(followers)), key=lambda i: (heads.count(heads[i]), -i))
     return Copy(followers[winner], best, heads.count(heads[winner]), len(followers))
+
+
+def _key(before: str) -> str:
+    """The end of `before` that must match: `KEY` characters, and back to the line above where they are indentation.
+
+    Empty when there are too few.
+    """
+    blank = len(before) - len(before.rstrip())
+    size = max(KEY, blank + TELLING)
+    return before[-size:] if size <= min(len(before), LONGEST) else ""
 
 
 def _places(key: str, before: str, texts: Sequence[str]) -> Iterator[tuple[str, int]]:
@@ -100,12 +118,12 @@ def _places(key: str, before: str, texts: Sequence[str]) -> Iterator[tuple[str, 
             return
 
 
-def _match_length(before: str, text: str, end: int) -> int:
-    """How many characters before the cursor equal those before `end`, up to `LONGEST`."""
+def _match_length(before: str, text: str, end: int, least: int) -> int:
+    """How many characters before the cursor equal those before `end`: `least`, as known, up to `LONGEST`."""
     most = min(LONGEST, len(before), end)
     if before[-most:] == text[end - most : end]:
         return most
-    low, high = KEY, most  # the longest common suffix by bisection: slices compare at C speed
+    low, high = least, most  # the longest common suffix by bisection: slices compare at C speed
     while high - low > 1:
         middle = (low + high) // 2
         if before[-middle:] == text[end - middle : end]:

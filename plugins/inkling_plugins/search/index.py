@@ -7,6 +7,7 @@ exact, and takes changes for nothing, so no graph index is kept.
 from __future__ import annotations
 
 import threading
+from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -49,7 +50,7 @@ class Index:
         self._files: dict[str, tuple[bytes, list[int]]] = {}
         self._slots: list[tuple[str, Chunk] | None] = []
         self._alive = bytearray()  # by slot, 1 while its chunk is there
-        self._methods = bytearray()  # by slot, 1 where its chunk is a method
+        self._priors = array("f")  # by slot, what speaks for its chunk before any question
         self._count = 0
         self._bm25 = Bm25()
         self._vectors: NDArray[np.float32] | None = None
@@ -84,7 +85,7 @@ class Index:
                 slots.append(self._bm25.add(chunk.terms()))
                 self._slots.append((uri, chunk))
                 self._alive.append(1)
-                self._methods.append(chunk.kind == "method")
+                self._priors.append(chunk.prior())
                 self._named.setdefault(chunk.name, set()).add(slots[-1])
             self._count += len(slots)
             self._files[uri] = digest, slots
@@ -158,7 +159,7 @@ class Index:
             lexical = self._bm25.scores(terms(question))
             similar = self._similarities(vector)
             named = [slot for name in identifiers(question) for slot in self._named.get(name, ())]
-            scores = rank(lexical, similar, np.frombuffer(self._methods, np.uint8), named)
+            scores = rank(lexical, similar, np.frombuffer(self._priors, np.float32), named)
             scores[np.frombuffer(self._alive, np.uint8) == 0] = -np.inf
             return self._hits(scores, similar, most)
 
@@ -231,7 +232,7 @@ class Index:
             return
         files, held, vectors, embedded = self._files, self._slots, self._vectors, self._embedded
         self._files, self._slots, self._bm25 = {}, [], Bm25()
-        self._alive, self._methods, self._count = bytearray(), bytearray(), 0
+        self._alive, self._priors, self._count = bytearray(), array("f"), 0
         self._vectors, self._embedded, self._named = None, set(), {}
         self._generation += 1
         for uri, (digest, slots) in files.items():

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from inkling.api import Position, Snapshot
 from inkling_plugins.completion.context_ring import ContextRing, RingChunk, chunk_of, similarity, words_of
-from inkling_plugins.completion.copy_source import KEY, LONGEST, Copy, find_copy
+from inkling_plugins.completion.copy_source import KEY, LONGEST, TELLING, Copy, find_copy
 from inkling_plugins.completion.debounce import Debounce, rate_at
 from inkling_plugins.completion.prompt import place_at, prompt_windows
 from inkling_plugins.completion.surroundings import Surroundings
@@ -36,7 +36,11 @@ from inkling_plugins.globs import matches
         ("alpha beta gamma ", ["alpha beta gamma A", "alpha beta gamma B"], 1, Copy("A", 17, 1, 2)),
         # an occurrence that nothing follows is none
         ("alpha beta gamma ", ["alpha beta gamma "], 1, None),
+        # indentation alone says nothing: the line above must be the same
         ("            \n            ", ["            \n            x"], 1, None),
+        ("if a:\n            ", ["if b:\n            x"], 1, None),
+        ("if name:\n            ", ["for name:\n            x = 1"], 1, Copy("x = 1", 19)),
+        ("one = 1\n\n        ", ["one = 1\n        x"], 1, None),
     ],
 )
 def test_find_copy(before: str, texts: list[str], lines: int, expected: Copy | None) -> None:
@@ -46,22 +50,22 @@ def test_find_copy(before: str, texts: list[str], lines: int, expected: Copy | N
 def reference_match(before: str, texts: list[str]) -> int:
     """The length of the longest earlier occurrence that something visible follows on the line."""
     best = 0
+    blank = len(before) - len(before.rstrip())
     places = [(before, end) for end in range(len(before))]
     places += [(text, end) for text in texts for end in range(len(text) + 1)]
     for text, end in places:
         length = 0
         while length < min(LONGEST, end, len(before)) and text[end - length - 1] == before[len(before) - length - 1]:
             length += 1
-        if length >= KEY and text[end:].partition("\n")[0].strip():
+        if length >= max(KEY, blank + TELLING) and text[end:].partition("\n")[0].strip():
             best = max(best, length)
     return best
 
 
-@given(st.text("ab\n", max_size=60), st.lists(st.text("ab\n", max_size=60), max_size=2))
+@given(st.text("ab \n", max_size=60), st.lists(st.text("ab \n", max_size=60), max_size=2))
 def test_the_longest_match_is_found(before: str, texts: list[str]) -> None:
     found = find_copy(before, texts)
-    expected = reference_match(before, texts) if before[-KEY:].strip() else 0
-    assert (found.matched if found else 0) == expected
+    assert (found.matched if found else 0) == reference_match(before, texts)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from inkling_plugins.search.bm25 import Bm25
 from inkling_plugins.search.chunks import Chunk, chunks
 from inkling_plugins.search.index import Index, average
 from inkling_plugins.search.plugin import Search
-from inkling_plugins.search.ranking import rank
+from inkling_plugins.search.ranking import prior, rank
 from inkling_plugins.search.store import FILE, Store
 from inkling_plugins.search.words import split_identifier, stem, terms
 
@@ -207,21 +207,28 @@ def test_store_gives_back_what_it_took_and_survives_damage(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("lexical", "similar", "methods", "named", "best"),
+    ("lexical", "similar", "kinds", "named", "best"),
     [
-        ([0, 9, 1], [0.5, 0.3, 0.4], [0, 0, 0], [], [0, 2, 1]),  # words count little beside meaning
-        ([0, 9, 1], [0.4, 0.35, 0.4], [0, 0, 0], [], [1, 2, 0]),  # and decide where it is much the same
-        ([0, 0, 0], [0.5, 0.45, 0.3], [1, 0, 0], [], [1, 0, 2]),  # a method stands back a little
-        ([0, 0, 0], [0.5, 0.3, 0.1], [1, 0, 0], [], [0, 1, 2]),
-        ([1, 0, 0], [0.9, 0.0, 0.1], [0, 0, 1], [2], [2, 0, 1]),  # what the question names comes first
-        ([5, 9, 0], [0.0, 0.0, 0.3], [0, 0, 0], [], [2, 1, 0]),  # without vectors by words, after what has one
+        ([0, 9, 1], [0.5, 0.3, 0.4], "fff", [], [0, 2, 1]),  # words count little beside meaning
+        ([0, 9, 1], [0.4, 0.35, 0.4], "fff", [], [1, 2, 0]),  # and decide where it is much the same
+        ([0, 0, 0], [0.5, 0.45, 0.3], "mff", [], [1, 0, 2]),  # a method stands back a little
+        ([0, 0, 0], [0.5, 0.3, 0.1], "mff", [], [0, 1, 2]),
+        ([0, 0, 0], [0.5, 0.45, 0.3], "fFf", [], [1, 0, 2]),  # what is explained at length comes forward a little
+        ([0, 0, 0], [0.5, 0.3, 0.1], "fFf", [], [0, 1, 2]),
+        ([1, 0, 0], [0.9, 0.0, 0.1], "ffm", [2], [2, 0, 1]),  # what the question names comes first
+        ([5, 9, 0], [0.0, 0.0, 0.3], "fff", [], [2, 1, 0]),  # without vectors by words, after what has one
     ],
 )
-def test_rank(
-    lexical: list[float], similar: list[float], methods: list[int], named: list[int], best: list[int]
-) -> None:
-    scores = rank(np.array(lexical, np.float32), np.array(similar, np.float32), np.array(methods, np.uint8), named)
+def test_rank(lexical: list[float], similar: list[float], kinds: str, named: list[int], best: list[int]) -> None:
+    priors = {"f": prior("function", 60), "F": prior("function", 900), "m": prior("method", 60)}
+    given = np.array([priors[kind] for kind in kinds], np.float32)
+    scores = rank(np.array(lexical, np.float32), np.array(similar, np.float32), given, named)
     assert np.argsort(-scores).tolist() == best
+
+
+def test_prose_is_no_better_for_being_long() -> None:
+    assert prior("string", 1200) == prior("string", 20) == prior("file", 300) < prior("function", 300)
+    assert prior("function", 0) == prior("function", 30) == 0 and prior("class", 5000) == prior("class", 1200)
 
 
 # -- the plugin
