@@ -22,6 +22,7 @@ from inkling.engine.models.encoder_head import load_adapter
 from inkling.training import classifier_run
 from inkling.training.classifier import train_from_recipe
 from inkling.training.classifier_metrics import (
+    calibration_chance,
     calibration_error,
     confusion,
     fit_temperature,
@@ -292,6 +293,15 @@ def test_temperature_recovers_the_one_that_was_applied() -> None:
     assert fit_temperature(truth, logits * 3) == pytest.approx(3, rel=0.1)
     assert calibration_error(truth, softmax(logits)) < 0.03 < calibration_error(truth, softmax(logits * 3))
     assert sum(b.count for b in reliability(truth, softmax(logits))) == 4000
+
+
+@pytest.mark.parametrize("texts", [40, 150, 1000])
+def test_a_perfect_model_has_a_calibration_error_by_chance(texts: int) -> None:
+    draw = np.random.default_rng(2)
+    probabilities = softmax(draw.normal(0, 2, (texts, 2)))
+    answers = [(draw.random(texts) > probabilities[:, 0]).astype(int) for _ in range(300)]
+    mean = np.mean([calibration_error(truth, probabilities) for truth in answers])
+    assert calibration_chance(probabilities) == pytest.approx(mean, rel=0.1)
 
 
 def test_a_threshold_is_where_the_label_is_right_often_enough() -> None:

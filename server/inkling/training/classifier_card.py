@@ -13,6 +13,7 @@ from inkling.engine.models.encoder import ENCODER_SHA256
 from inkling.engine.models.encoder_head import decode_spans
 from inkling.training.card import ModelCard, Result
 from inkling.training.classifier_metrics import (
+    calibration_chance,
     calibration_error,
     confusion,
     confusion_markdown,
@@ -116,6 +117,8 @@ def judge_texts(
         Result(name, measure(probabilities), "", BASELINE, None if baseline is None else measure(baseline))
         for name, measure in measures.items()
     ]
+    chance = Result("calibration error of a perfect model, by chance", calibration_chance(probabilities))
+    results.insert(list(measures).index("calibration error") + 1, chance)
     tables = {
         "Confusion": confusion_markdown(confusion(truth, probabilities.argmax(1), len(labels)), labels),
         "Reliability": reliability_markdown(reliability(truth, probabilities)),

@@ -80,6 +80,18 @@ def calibration_error(truth: Ints, probabilities: Floats) -> float:
     return sum(b.count * abs(b.confidence - b.accuracy) for b in bins) / len(truth)
 
 
+def calibration_chance(probabilities: Floats, draws: int = 2_000) -> float:
+    """The calibration error that a model with these probabilities has on average when all of them are right.
+
+    The error counts every chance deviation of a bin, so it is above 0 for the best of models: 0.04 with a hundred
+    texts. An error near this says nothing against the model, and one below it nothing for it.
+    """
+    generator = np.random.default_rng(0)
+    bins = reliability(np.zeros(len(probabilities), np.int64), probabilities)
+    off = [np.abs(generator.binomial(b.count, b.confidence, draws) - b.count * b.confidence) for b in bins]
+    return float(np.sum(off, axis=0).mean() / len(probabilities))
+
+
 def fit_temperature(truth: Ints, logits: Floats, weights: Floats | None = None) -> float:
     """The divisor of the logits with the least negative log-likelihood, by golden-section search on its log."""
     counted = np.ones(len(truth)) if weights is None else weights
