@@ -28,6 +28,7 @@ AREAS = (
     "text",
     "engine",
     "completion",
+    "copies",
     "classify",
     "check",
     "starters",

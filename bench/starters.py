@@ -37,6 +37,8 @@ from inkling.training.tokenizer import control_id
 from inkling.training.tokenizer_recipe import END, TokenizerRecipe
 from inkling_plugins.completion.copy_source import Copy, find_copy
 from inkling_plugins.completion.line_index import FileLines, LineIndex
+from inkling_plugins.completion.present import chance
+from inkling_plugins.completion.settings import CompleteSettings
 
 ROOT = Path(__file__).parents[1]
 MODEL = STARTER_FOLDER / "code"
@@ -44,12 +46,13 @@ CONTEXT = 1024
 PROMPT = 3000
 """Characters before the cursor that the model is asked with."""
 LINE_TOKENS = 48
+COPY_ALONE = CompleteSettings().copy_alone
 
 
 def rows(quick: bool = False) -> list[Row]:
     """All figures; ``quick`` measures on a fifth of the text."""
     torch.set_num_threads(2)
-    folder = _corpus()
+    folder = corpus_folder()
     held = list(corpus.read(folder / "held-out.jsonl"))
     raw = plain_text_tokenizer(MODEL)
     ngram = _ngram(folder, raw)
@@ -113,10 +116,13 @@ def _next_line(
 
 
 def both(case: Case, copy: Copy | None, said: Said) -> str:
-    """The likelier of the two, as an editor is answered: see docs/completion.md, step 7."""
-    if copy is None or math.exp(said.logprob) >= copy.chance_beside(said.text, begun=case.kind == "rest"):
+    """What an editor is answered, however unsure both are: docs/completion.md, steps 5 and 7."""
+    begun = case.kind == "rest"
+    if copy is None:
         return said.text
-    return _text(copy)
+    if copy.stands_alone(begun, COPY_ALONE) or copy.chance_beside(said.text, begun) > math.exp(said.logprob):
+        return _text(copy)
+    return said.text
 
 
 class Served:
@@ -127,9 +133,12 @@ class Served:
 
     def line(self, before: str) -> Said:
         """What it says after ``before``, to the end of the line."""
-        chunks = list(self._generator.generate(self._request(before, LINE_TOKENS), Stop()))
-        text = "".join(chunk.text for chunk in chunks)
-        return Said(text, sum(chunk.logprob for chunk in chunks), sum(chunk.tokens for chunk in chunks))
+        text, scores, tokens = "", [], 0
+        for chunk in self._generator.generate(self._request(before, LINE_TOKENS), Stop()):
+            scores.append((len(text), chunk.logprob))
+            text += chunk.text
+            tokens += chunk.tokens
+        return Said(text, math.log(chance(scores, 0, len(text))), tokens)
 
     def first_text_ms(self, before: str, cache_key: str) -> float:
         """Milliseconds from a request to the first text."""
@@ -209,7 +218,7 @@ def _first_keystroke(held: Sequence[Document], engine: Served, count: int) -> li
                 peer="the aim", peer_value=100.0)]  # fmt: skip
 
 
-def _corpus() -> Path:
+def corpus_folder() -> Path:
     """The corpus of the tokenizer recipe, without packages that this environment lacks."""
     recipe = load_recipe(ROOT / "models/recipes/tokenizer.toml", TokenizerRecipe)
     if (recipe.corpus_out / "report.json").is_file():

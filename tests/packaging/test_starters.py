@@ -44,8 +44,12 @@ FIGURES = {
     ("tone", "calibration error"): ["calibration error (written)"],
     ("tone", "called hostile by mistake, real comments / prose"): ["called hostile*comments", "called hostile*prose"],
     ("debt", "AUC, real comments of held-out packages"): ["ROC AUC (real comments"],
-    ("debt", "macro-F1, written sentences"): ["macro-F1 (written)"],
-    ("debt", "calibration error, written / real"): ["calibration error (written)", "calibration error (real comments"],
+    ("debt", "macro-F1, two written sets"): ["macro-F1 (written)", "macro-F1 (written, set 2)"],
+    ("debt", "calibration error, written / real"): [
+        "calibration error (written)",
+        "calibration error (written, set 2)",
+        "calibration error (real comments",
+    ],
     ("injection", "macro-F1, two written sets"): ["macro-F1 (written)", "macro-F1 (written, set 2)"],
     ("injection", "called an injection by mistake, real comments / prose"): [
         "called injection*comments",

@@ -46,7 +46,8 @@ class CompleteSettings(Plugin.Settings):
     """Suggest what followed the same text in open documents and other files of the workspace."""
     copy_workspace_mb: int = field(default=16, metadata={"min": 0, "max": 1024})
     """Memory for the lines of workspace files that are not open, in MB; 0: copy from open documents alone."""
-    copy_alone: int = field(default=48, metadata={"min": 12, "max": 256})
-    """Matching characters from which the rest of a line is copied without a model; a whole line needs twice as many."""
+    copy_alone: int = field(default=40, metadata={"min": 12, "max": 256})
+    """Matching characters, blanks not counted, from which the rest of a line is copied without a model; twice as many
+    for a whole line."""
     continue_tokens: int = field(default=256, metadata={"min": 1, "max": 8192})
     """Tokens that "Continue writing here" writes at most."""

@@ -11,13 +11,13 @@ from inkling_plugins.search.ranking import prior
 from inkling_plugins.search.words import split_identifier, terms
 
 CHUNKER = 3
-"""Grows when the same text would be cut otherwise: what was kept of it is then of no use."""
+"""Grows when the same text would be cut, or its vector made, otherwise: what was kept of it is then of no use."""
 _TEXT = 1200
 """Characters of a chunk's text that are kept."""
 _READ = 600
 """Characters of a first paragraph that the model reads."""
-_READ_WHOLE = 900
-"""Characters of the whole text that it reads."""
+_READ_WHOLE = 400
+"""Characters of the whole text that it reads; its beginning."""
 _PROSE = 800
 """Characters up to which neighbouring paragraphs of prose are one chunk."""
 _FOLDERS = 3
@@ -38,10 +38,10 @@ class Chunk:
     text: str = ""
 
     def views(self) -> tuple[str, ...]:
-        """What the model reads of it: where and what it is with its first paragraph; and all that is said, by itself.
+        """What the model reads of it: where and what it is with its first paragraph; how its text begins, by itself.
 
-        The second keeps names from drowning what is said, and knows the uses that documentation tells after its first
-        sentence.
+        The second keeps names from drowning what is said. Its length was chosen on the questions tuned on: they have
+        0.631 with 400 characters, 0.616 with 600, 0.610 with the first sentence.
         """
         whole = " ".join(self.text.split())
         about = " ".join(_BLANK.split(self.text, maxsplit=1)[0].split())[:_READ]
@@ -61,7 +61,7 @@ class Chunk:
         yield from terms(self.text)
 
 
-VIEW_WEIGHTS = (1.0, 0.75)
+VIEW_WEIGHTS = (1.0, 0.5)
 """What the views count in a chunk's vector."""
 
 

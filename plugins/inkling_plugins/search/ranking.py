@@ -41,10 +41,14 @@ def rank(
     priors: NDArray[np.float32],
     named: Sequence[int] = (),
 ) -> NDArray[np.float32]:
-    """[slots]: what each chunk scores, from its BM25, its cosine (0 without a vector) and its `prior`."""
+    """[slots]: what each chunk scores, from its BM25, its cosine (0 without a vector) and its `prior`.
+
+    The prior orders what has to do with the question: what neither says nor means it scores nothing.
+    """
     import numpy as np
 
     words = lexical / max(float(lexical.max(initial=0.0)), 1e-6)
-    scores = np.where(similar == 0, _UNREAD * words, similar + _WORDS * words + priors)
+    asked = similar + _WORDS * words
+    scores = np.where(similar == 0, _UNREAD * words, np.where(asked > 0, asked + priors, 0.0))
     scores[list(named)] += _NAMED
     return scores

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import event, given
 from hypothesis import strategies as st
 
 from inkling.api import Position, Snapshot
 from inkling_plugins.completion.context_ring import ContextRing, RingChunk, chunk_of, similarity, words_of
-from inkling_plugins.completion.copy_source import KEY, LONGEST, TELLING, Copy, find_copy
+from inkling_plugins.completion.copy_source import KEY, LONGEST, WORDS, Copy, find_copy
 from inkling_plugins.completion.debounce import Debounce, rate_at
 from inkling_plugins.completion.prompt import place_at, prompt_windows
 from inkling_plugins.completion.surroundings import Surroundings
@@ -17,30 +17,35 @@ from inkling_plugins.globs import matches
 # -- copies
 
 
+CLOSING = "".join(f"{' ' * indent}}}\n" for indent in (24, 20, 16))
+
+
 @pytest.mark.parametrize(
     ("before", "texts", "lines", "expected"),
     [
-        ("total = first + second\nx\ntotal = first + ", [], 1, Copy("second", 16)),
+        ("total = first + second\nx\ntotal = first + ", [], 1, Copy("second", 12)),
         ("for name in ", [], 1, None),
         ("short = ", ["short = 1"], 1, None),
-        ("    return compute(", ["def f():\n    return compute(a, b)\nmore"], 1, Copy("a, b)", 19)),
-        ("    return compute(", ["    return compute(a,\n        b)\nmore"], 2, Copy("a,\n        b)", 19)),
+        ("    return compute(", ["def f():\n    return compute(a, b)\nmore"], 1, Copy("a, b)", 14)),
+        ("    return compute(", ["    return compute(a,\n        b)\nmore"], 2, Copy("a,\n        b)", 14)),
         # the longer match wins, then the line that more places go on with, then the nearest
-        ("one two three four ", ["two three four X\none two three four Y"], 1, Copy("Y", 19)),
+        ("one two three four ", ["two three four X\none two three four Y"], 1, Copy("Y", 15)),
         (
             "alpha beta gamma ",
             ["alpha beta gamma A\nalpha beta gamma B\n", "alpha beta gamma B"],
             1,
-            Copy("B", 17, 2, 3),
+            Copy("B", 14, 2, 3),
         ),
-        ("alpha beta gamma ", ["alpha beta gamma A", "alpha beta gamma B"], 1, Copy("A", 17, 1, 2)),
+        ("alpha beta gamma ", ["alpha beta gamma A", "alpha beta gamma B"], 1, Copy("A", 14, 1, 2)),
         # an occurrence that nothing follows is none
         ("alpha beta gamma ", ["alpha beta gamma "], 1, None),
         # indentation alone says nothing: the line above must be the same
         ("            \n            ", ["            \n            x"], 1, None),
         ("if a:\n            ", ["if b:\n            x"], 1, None),
-        ("if name:\n            ", ["for name:\n            x = 1"], 1, Copy("x = 1", 19)),
+        ("if name:\n            ", ["for name:\n            x = 1"], 1, Copy("x = 1", 5)),
         ("one = 1\n\n        ", ["one = 1\n        x"], 1, None),
+        ("ab\nif:\n            ", ["cd\nif:\n            x"], 1, None),
+        (f"a = 1;\n{CLOSING}            ", [f"b(x);\n{CLOSING}            never: shown"], 1, None),
     ],
 )
 def test_find_copy(before: str, texts: list[str], lines: int, expected: Copy | None) -> None:
@@ -48,24 +53,34 @@ def test_find_copy(before: str, texts: list[str], lines: int, expected: Copy | N
 
 
 def reference_match(before: str, texts: list[str]) -> int:
-    """The length of the longest earlier occurrence that something visible follows on the line."""
+    """The visible length of the longest earlier occurrence that something visible follows on the line."""
     best = 0
-    blank = len(before) - len(before.rstrip())
+    begun = before.rpartition("\n")[2].strip()
     places = [(before, end) for end in range(len(before))]
     places += [(text, end) for text in texts for end in range(len(text) + 1)]
     for text, end in places:
         length = 0
         while length < min(LONGEST, end, len(before)) and text[end - length - 1] == before[len(before) - length - 1]:
             length += 1
-        if length >= max(KEY, blank + TELLING) and text[end:].partition("\n")[0].strip():
+        same = before[len(before) - length :]
+        telling = bool(begun) or sum(map(str.isalnum, same)) >= WORDS
+        if length >= KEY and telling and text[end:].partition("\n")[0].strip():
             best = max(best, length)
-    return best
+    return sum(not character.isspace() for character in before[len(before) - best :])
 
 
-@given(st.text("ab \n", max_size=60), st.lists(st.text("ab \n", max_size=60), max_size=2))
-def test_the_longest_match_is_found(before: str, texts: list[str]) -> None:
-    found = find_copy(before, texts)
-    assert (found.matched if found else 0) == reference_match(before, texts)
+CODE = st.lists(
+    st.sampled_from(["if a:\n", "total += 1\n", "}\n", ")\n", "</div>\n", " " * 12, "\t\t", "\n", "x", "value "])
+).map("".join)
+
+
+@given(CODE, CODE, CODE, CODE)
+def test_the_longest_match_is_found(above: str, other: str, shared: str, follower: str) -> None:
+    before, text = above + shared, other + shared + follower
+    found = find_copy(before, [text])
+    expected = reference_match(before, [text])
+    event("a copy" if expected else "no copy")
+    assert (found.matched if found else 0) == expected
 
 
 @pytest.mark.parametrize(

@@ -216,6 +216,13 @@ def test_store_gives_back_what_it_took_and_survives_damage(tmp_path: Path) -> No
         ([0, 0, 0], [0.5, 0.45, 0.3], "fFf", [], [1, 0, 2]),  # what is explained at length comes forward a little
         ([0, 0, 0], [0.5, 0.3, 0.1], "fFf", [], [0, 1, 2]),
         ([1, 0, 0], [0.9, 0.0, 0.1], "ffm", [2], [2, 0, 1]),  # what the question names comes first
+        (
+            [0, 0, 0],
+            [-0.1, 0.01, 0.0],
+            "Fff",
+            [],
+            [1, 0, 2],
+        ),  # much is told, of another thing
         ([5, 9, 0], [0.0, 0.0, 0.3], "fff", [], [2, 1, 0]),  # without vectors by words, after what has one
     ],
 )
@@ -224,6 +231,32 @@ def test_rank(lexical: list[float], similar: list[float], kinds: str, named: lis
     given = np.array([priors[kind] for kind in kinds], np.float32)
     scores = rank(np.array(lexical, np.float32), np.array(similar, np.float32), given, named)
     assert np.argsort(-scores).tolist() == best
+
+
+LONG = "Gives them hay.\n\nUsed by the stable, in the morning and whenever a mare is in foal. " * 4
+
+
+def test_a_chunk_is_read_with_its_name_and_by_itself() -> None:
+    piece = Chunk("feedHorse", "farm.Stable", "method", HERE, (), LONG)
+    assert piece.views()[0] == "farm Stable feed Horse: Gives them hay."
+    assert piece.views()[1].startswith("Gives them hay. Used by the stable, in the") and len(piece.views()[1]) < len(
+        LONG
+    )
+    assert Chunk("feedHorse", "farm", "function", HERE, ("how_much",)).views() == ("farm feed Horse how much",)
+
+
+def test_both_views_count() -> None:
+    one, other = np.array([1, 0], np.float32), np.array([0, 1], np.float32)
+    assert (average([one]) == one).all() and 0 < average([one, other])[1] < average([one, other])[0]
+
+
+def test_of_two_that_mean_the_same_the_one_explained_at_length_comes_first() -> None:
+    index, vector = Index(), np.array([1, 0], np.float32)
+    for round_ in range(40):  # the slots are renumbered on the way
+        for name, text in (("short", "Gives hay."), ("long", LONG)):
+            for slot in index.put(f"file:///{name}", b"", [Chunk(name, "", "function", HERE, (), text)] * 60):
+                index.set_vectors({slot: vector})
+        assert index.search("?", vector, 1)[0].chunk.name == "long", round_
 
 
 def test_prose_is_no_better_for_being_long() -> None:
