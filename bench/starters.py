@@ -37,7 +37,6 @@ from inkling.training.tokenizer import control_id
 from inkling.training.tokenizer_recipe import END, TokenizerRecipe
 from inkling_plugins.completion.copy_source import Copy, find_copy
 from inkling_plugins.completion.line_index import FileLines, LineIndex
-from inkling_plugins.completion.present import chance
 from inkling_plugins.completion.settings import CompleteSettings
 
 ROOT = Path(__file__).parents[1]
@@ -138,7 +137,7 @@ class Served:
             scores.append((len(text), chunk.logprob))
             text += chunk.text
             tokens += chunk.tokens
-        return Said(text, math.log(chance(scores, 0, len(text))), tokens)
+        return Said(text, sum(logprob for at, logprob in scores if at < len(text)), tokens)
 
     def first_text_ms(self, before: str, cache_key: str) -> float:
         """Milliseconds from a request to the first text."""

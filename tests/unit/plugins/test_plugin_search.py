@@ -216,13 +216,7 @@ def test_store_gives_back_what_it_took_and_survives_damage(tmp_path: Path) -> No
         ([0, 0, 0], [0.5, 0.45, 0.3], "fFf", [], [1, 0, 2]),  # what is explained at length comes forward a little
         ([0, 0, 0], [0.5, 0.3, 0.1], "fFf", [], [0, 1, 2]),
         ([1, 0, 0], [0.9, 0.0, 0.1], "ffm", [2], [2, 0, 1]),  # what the question names comes first
-        (
-            [0, 0, 0],
-            [-0.1, 0.01, 0.0],
-            "Fff",
-            [],
-            [1, 0, 2],
-        ),  # much is told, of another thing
+        ([0, 0, 0], [-0.1, 0.01, 0.0], "Fff", [], [1, 0, 2]),  # much is told, of another thing
         ([5, 9, 0], [0.0, 0.0, 0.3], "fff", [], [2, 1, 0]),  # without vectors by words, after what has one
     ],
 )
@@ -239,9 +233,7 @@ LONG = "Gives them hay.\n\nUsed by the stable, in the morning and whenever a mar
 def test_a_chunk_is_read_with_its_name_and_by_itself() -> None:
     piece = Chunk("feedHorse", "farm.Stable", "method", HERE, (), LONG)
     assert piece.views()[0] == "farm Stable feed Horse: Gives them hay."
-    assert piece.views()[1].startswith("Gives them hay. Used by the stable, in the") and len(piece.views()[1]) < len(
-        LONG
-    )
+    assert LONG.replace("\n\n", " ").startswith(piece.views()[1][:80]) and "in the morning" in piece.views()[1]
     assert Chunk("feedHorse", "farm", "function", HERE, ("how_much",)).views() == ("farm feed Horse how much",)
 
 
