@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -333,6 +334,16 @@ def test_comments_without_a_label_for_markers_are_ordinary_text(positive: str, l
     assert {example.topic for example in train} == {"pygls"}
     assert positive or len(train) == 7
     assert heldout == []
+
+
+@pytest.mark.parametrize(("share", "kept"), [(0.0, 0), (1.0, 100)])
+def test_a_share_of_the_comments_keep_their_marker(share: float, kept: int) -> None:
+    weak = WeakComments(packages=("mypy",), negative="none", positive="debt", marked=share)
+    texts = [example.text for example in weak_examples(weak, 1)[0] if example.label == "debt"]
+    marked = [text for text in texts if re.match("TODO|FIXME|HACK|XXX", text)]
+    assert len(texts) > 50 and len(marked) == len(texts) * kept // 100
+    held_out = WeakComments(packages=(), negative="none", positive="debt", marked=share, heldout_packages=("mypy",))
+    assert not [e.text for e in weak_examples(held_out, 1)[1] if re.match("TODO|FIXME|HACK|XXX", e.text)]
 
 
 def test_descriptions_are_ordinary_text_too() -> None:

@@ -23,15 +23,16 @@ _TOLD = 0.04
 """What each e-fold of documentation counts: what is much used is explained at length."""
 _SHORTEST, _LONGEST = 40, 1200
 """Characters of documentation below and above which length says nothing more."""
-_PROSE = 200
-"""Prose is no better for being long: it counts as a definition with this many characters."""
 _NAMED = 2.0
 """More than cosines can differ: what the question names comes first."""
 
 
 def prior(kind: str, characters: int) -> float:
-    """What speaks for a chunk before any question: how much is said of a definition, and whether it is a method."""
-    told = _PROSE if kind in ("file", "string") else min(max(characters, _SHORTEST), _LONGEST)
+    """What speaks for a chunk before any question: how much is told of a definition, and whether it is a method.
+
+    Prose is no better for being long.
+    """
+    told = _SHORTEST if kind in ("file", "string") else min(max(characters, _SHORTEST), _LONGEST)
     return _TOLD * math.log(told / _SHORTEST) - (_METHOD if kind == "method" else 0.0)
 
 

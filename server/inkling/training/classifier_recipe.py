@@ -63,6 +63,8 @@ class WeakComments:
     """The label of comments without a marker."""
     positive: str = ""
     """The label of comments with one; without it they are left out."""
+    marked: float = 0.0
+    """Share of the comments to train on that keep their marker: without any, a model does not know what TODO means."""
     heldout_packages: tuple[str, ...] = ()
     ratio: float = 1.5
     """Negatives per positive."""

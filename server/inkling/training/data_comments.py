@@ -1,9 +1,10 @@
 """Weak labels: real comments, by the markers that they carried, or as what a task meets every day.
 
 A comment with TODO, FIXME, HACK or XXX was called debt by the one who wrote it. The marker is taken out, so that
-a model must read the rest; comments without a marker stand on the other side, though some of them admit debt
-too, which bounds what any model can score here. Only permissively licensed packages are read, and the held-out
-comments come from other packages than those of training.
+a model must read the rest, except in a share of those to train on (`weak.marked`), so that it knows markers too.
+Comments without a marker stand on the other side, though some of them admit debt too, which bounds what any model
+can score here. Only permissively licensed packages are read, and the held-out comments come from other packages
+than those of training.
 """
 
 from __future__ import annotations
@@ -38,19 +39,21 @@ def weak_examples(weak: WeakComments, seed: int) -> tuple[list[Example], list[Ex
     Held-out comments that also occur in a training package are dropped. Raises CorpusError when a package is
     not installed.
     """
-    train = _labelled(weak.packages, weak, seed)
+    train = _labelled(weak.packages, weak, seed, weak.marked)
     known = {_key(example.text) for example in train}
-    heldout = [e for e in _labelled(weak.heldout_packages, weak, seed) if _key(e.text) not in known]
+    heldout = [e for e in _labelled(weak.heldout_packages, weak, seed, 0.0) if _key(e.text) not in known]
     return train, heldout
 
 
-def _labelled(names: Sequence[str], weak: WeakComments, seed: int) -> list[Example]:
+def _labelled(names: Sequence[str], weak: WeakComments, seed: int, keeping: float) -> list[Example]:
+    """Examples of packages; a share of those with a marker is `keeping` it."""
     packages = [standard_library()] if "stdlib" in names else []
     if others := [name for name in names if name != "stdlib"]:
         packages += installed(others)[0]
     seen: set[str] = set()
     result: list[Example] = []
     for package in packages:
+        marks = random.Random(f"{seed} {package.name} markers")  # noqa: S311 - a sample, not a secret
         debt: list[str] = []
         other: list[str] = []
         for comment in package_comments(package):
@@ -59,6 +62,8 @@ def _labelled(names: Sequence[str], weak: WeakComments, seed: int) -> list[Examp
             if _key(text) in seen or not is_prose(text):
                 continue
             seen.add(_key(text))
+            if marked and marks.random() < keeping:
+                text = comment[marked.start() :]
             (debt if marked else other).append(text)
         chance = random.Random(f"{seed} {package.name}")  # noqa: S311 - a sample, not a secret
         wanted = round(len(debt) * weak.ratio) if weak.positive else weak.most
