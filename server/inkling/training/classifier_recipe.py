@@ -64,7 +64,7 @@ class WeakComments:
     positive: str = ""
     """The label of comments with one; without it they are left out."""
     marked: float = 0.0
-    """Share of the comments to train on that keep their marker: without any, a model does not know what TODO means."""
+    """Share of the comments to train on that are there once more with their marker, or a model never reads a TODO."""
     heldout_packages: tuple[str, ...] = ()
     ratio: float = 1.5
     """Negatives per positive."""

@@ -1,7 +1,8 @@
 """Weak labels: real comments, by the markers that they carried, or as what a task meets every day.
 
 A comment with TODO, FIXME, HACK or XXX was called debt by the one who wrote it. The marker is taken out, so that
-a model must read the rest, except in a share of those to train on (`weak.marked`), so that it knows markers too.
+a model must read the rest; a share of those to train on is there once more with it (`weak.marked`), so that the
+model knows markers too.
 Comments without a marker stand on the other side, though some of them admit debt too, which bounds what any model
 can score here. Only permissively licensed packages are read, and the held-out comments come from other packages
 than those of training.
@@ -46,7 +47,7 @@ def weak_examples(weak: WeakComments, seed: int) -> tuple[list[Example], list[Ex
 
 
 def _labelled(names: Sequence[str], weak: WeakComments, seed: int, keeping: float) -> list[Example]:
-    """Examples of packages; a share of those with a marker is `keeping` it."""
+    """Examples of packages; a share of those with a marker is there once more, `keeping` it."""
     packages = [standard_library()] if "stdlib" in names else []
     if others := [name for name in names if name != "stdlib"]:
         packages += installed(others)[0]
@@ -55,6 +56,7 @@ def _labelled(names: Sequence[str], weak: WeakComments, seed: int, keeping: floa
     for package in packages:
         marks = random.Random(f"{seed} {package.name} markers")  # noqa: S311 - a sample, not a secret
         debt: list[str] = []
+        whole: list[str] = []
         other: list[str] = []
         for comment in package_comments(package):
             marked = _MARKER.search(comment)
@@ -62,14 +64,14 @@ def _labelled(names: Sequence[str], weak: WeakComments, seed: int, keeping: floa
             if _key(text) in seen or not is_prose(text):
                 continue
             seen.add(_key(text))
-            if marked and marks.random() < keeping:
-                text = comment[marked.start() :]
             (debt if marked else other).append(text)
+            if marked and marks.random() < keeping:
+                whole.append(comment[marked.start() :])
         chance = random.Random(f"{seed} {package.name}")  # noqa: S311 - a sample, not a secret
         wanted = round(len(debt) * weak.ratio) if weak.positive else weak.most
         chosen = chance.sample(other, min(len(other), wanted))
         if weak.positive:
-            result += [Example(t, label=weak.positive, topic=package.name, weight=weak.weight) for t in debt]
+            result += [Example(t, label=weak.positive, topic=package.name, weight=weak.weight) for t in [*debt, *whole]]
         result += [Example(t, label=weak.negative, topic=package.name, weight=weak.weight) for t in chosen]
     return result
 
