@@ -19,10 +19,10 @@ from transformers import AutoTokenizer
 
 from inkling.engine.models.catalog import STARTER_FOLDER
 from inkling.training import checkpoint as checkpoints
-from inkling.training.causal import new_model, pretrain, save, train_from_recipe
+from inkling.training.causal import new_model, pretrain, run, save, train_from_recipe
 from inkling.training.causal_recipe import CausalRecipe, FimRecipe, LoopRecipe, OptimizerRecipe, ShapeRecipe
 from inkling.training.checkpoint import Checkpoints
-from inkling.training.errors import CheckpointError, TrainingError
+from inkling.training.errors import CheckpointError, Stopped, TrainingError
 from inkling.training.muon import Muon
 from inkling.training.optim import schedule
 from inkling.training.packing import Middle, TokenFile
@@ -83,11 +83,19 @@ def test_a_stopped_run_resumes_to_the_same_weights(recipe: Any, monkeypatch: pyt
 
     with monkeypatch.context() as patch:
         patch.setattr("inkling.training.causal.bits_per_byte", stop)
-        _, _, position = pretrain(recipe("stopped"))
-    assert position.step == 4
+        patch.setattr("inkling.training.causal.write_card", lambda *_: None)
+        with pytest.raises(Stopped, match=r"stopped at step 4 of 8\. The same command goes on .* The model so far"):
+            run(recipe("stopped"))
+    assert (recipe("stopped").out / "model" / "model.safetensors").is_file()
     resumed, _, position = pretrain(recipe("stopped"))
     assert position.step == 8
     assert_same(weights(whole), weights(resumed))
+
+
+def test_a_run_that_is_further_already_is_left_as_it_is(recipe: Any) -> None:
+    pretrain(recipe("far"))
+    with pytest.raises(CheckpointError, match="is at step 8 already"):
+        pretrain(recipe("far", steps=6))
 
 
 def test_a_killed_run_loses_only_what_came_after_its_checkpoint(recipe: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,8 @@ KINDS = {
 }
 STEPS = {"causal": "loop.steps", "masked": "steps", "classifier": "steps"}
 """The recipe's key for the length of a run."""
+STOPPED = 130
+"""What a shell calls ended by Ctrl-C."""
 EXTRA = "Install what training needs beside the server: pip install 'inkling-ls[train]'."
 
 
@@ -40,8 +42,8 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train, and print the folder of the result."""
-    from inkling.training.errors import TrainingError
+    """Train, and print the folder of the result; `STOPPED` when the user ended it early."""
+    from inkling.training.errors import Stopped, TrainingError
     from inkling.training.recipe import parse_override
 
     overrides = dict(parse_override(text) for text in args.set)
@@ -57,6 +59,12 @@ def run(args: argparse.Namespace) -> int:
         if (error.name or "").partition(".")[0] == "inkling":
             raise
         raise TrainingError(f"{error.name or error} is not installed. {EXTRA}", reason="not-installed") from None
-    print(f"Trained. The {args.kind} and its card are in", file=sys.stderr)
+    except Stopped as stopped:
+        print(f"inkling train: {stopped}", file=sys.stderr)
+        return STOPPED
+    except KeyboardInterrupt:
+        print("inkling train: stopped. The same command goes on from the last checkpoint.", file=sys.stderr)
+        return STOPPED
+    print(f"Trained. The {'tokenizer' if args.kind == 'tokenizer' else 'model'} and its card are in", file=sys.stderr)
     print(result)
     return 0

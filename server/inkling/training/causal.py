@@ -17,7 +17,7 @@ from inkling.training.causal_recipe import CausalRecipe, ShapeRecipe
 from inkling.training.checkpoint import restore_module
 from inkling.training.corpus import build as corpus
 from inkling.training.device import pick_device
-from inkling.training.errors import TrainingError
+from inkling.training.errors import Stopped, TrainingError
 from inkling.training.evaluate import bits_per_byte
 from inkling.training.loop import Position, train
 from inkling.training.packing import TokenFile, Tokens, content_key
@@ -32,11 +32,16 @@ def train_from_recipe(path: Path, out: Path | None, overrides: Mapping[str, str]
 
 
 def run(recipe: CausalRecipe) -> Path:
-    """`train_from_recipe` for a recipe that was read."""
+    """`train_from_recipe` for a recipe that was read. Raises Stopped when the user ended it; a model is there then."""
     model, tokenizer, position = pretrain(recipe)
     folder = recipe.out / "model"
     write_card(recipe, model, tokenizer, position, folder)
     save(model, tokenizer, folder, context=position.context, fim_order=recipe.fim.order)
+    if position.step < recipe.loop.steps:
+        raise Stopped(
+            f"{recipe.out}: stopped at step {position.step} of {recipe.loop.steps}. "
+            f"The same command goes on from there. The model so far is in {folder}."
+        )
     return folder
 
 

@@ -53,6 +53,8 @@ def write_card(recipe: CausalRecipe, model: Any, tokenizer: Any, position: Posit
         sections["Ten completions that nobody chose"] = ten_completions(completer, held)
     shape = recipe.shape
     parameters = sum(p.numel() for p in model.parameters())
+    left = recipe.loop.steps - position.step
+    unfinished = f", stopped {left:,} steps before its end" if left > 0 else ""
     card = ModelCard(
         name=f"Code model, {parameters / 1e6:.1f} million parameters, Python",
         task="text-generation",
@@ -67,7 +69,7 @@ def write_card(recipe: CausalRecipe, model: Any, tokenizer: Any, position: Posit
         training={
             "parameters": f"{parameters:,} ({recipe.shape.width * len(tokenizer):,} in the shared embeddings)",
             "shape": f"{shape.layers} layers of {shape.width}, {shape.heads} heads, {shape.kv_heads} key-value heads",
-            "training tokens": f"{position.tokens:,} in {position.step:,} steps{_in_this_run(recipe)}",
+            "training tokens": f"{position.tokens:,} in {position.step:,} steps{_in_this_run(recipe)}{unfinished}",
             "time in steps": f"{position.seconds / 60:.0f} minutes",
             "training loss, mean of the last 50 steps": _last_loss(recipe.out),
             "context": f"{recipe.loop.context} tokens, {context} at the end",

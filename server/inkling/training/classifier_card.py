@@ -203,6 +203,7 @@ def write(
         task=recipe.task,
         summary=recipe.card.summary or f"Tells apart {', '.join(label for label in recipe.labels if label != 'O')}.",
         limits=recipe.card.limits,
+        license=recipe.card.licence,
         library="inkling" if delta else "transformers",
         languages=recipe.card.languages,
         tags=["classifier", tune.method],

@@ -100,6 +100,8 @@ class Card:
         "Not told. The figures are of the held-out texts, where there are any: expect less on other people's text."
     )
     data: str = ""
+    licence: str = "unknown"
+    """Of the model, as the hub names licences."""
     languages: tuple[str, ...] = ("en",)
 
 
@@ -131,6 +133,8 @@ class ClassifierRecipe:
     def __post_init__(self) -> None:
         if len(set(self.labels)) != len(self.labels) or len(self.labels) < 2:
             raise ValueError("labels must be at least two different names.")
+        if self.steps < 0:
+            raise ValueError("steps must be 0 (epochs count) or more.")
         if self.task == "token-classification" and self.labels[0] != "O":
             raise ValueError('labels must start with "O", the label of all other tokens.')
         if self.false_alarms:

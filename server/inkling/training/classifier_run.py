@@ -108,6 +108,7 @@ def collate(rows: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
 def build_body(recipe: ClassifierRecipe) -> AdapterBody | FullBody:
     """The untrained model that the recipe names, seeded."""
     logging.disable_progress_bar()  # of reading weights: a moment
+    logging.set_verbosity_error()  # its warnings are of Trainer's inner workings
     torch.manual_seed(recipe.seed)
     tune = recipe.tune
     if tune.method == "full":

@@ -18,6 +18,13 @@ class CheckpointError(TrainingError):
     """A checkpoint that cannot be written, read, or does not fit the model."""
 
 
+class Stopped(TrainingError):
+    """The user ended the run early; what is done is kept."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, reason="stopped")
+
+
 def made_by_another_recipe(checkpoint: Path) -> CheckpointError:
     """What is told where a run would go on from a checkpoint that it could not have made."""
     return CheckpointError(

@@ -25,7 +25,7 @@ from inkling.training.checkpoint import (
     restore_module,
     restore_optimizer,
 )
-from inkling.training.errors import made_by_another_recipe
+from inkling.training.errors import CheckpointError, made_by_another_recipe
 from inkling.training.gradient import gradient_of
 from inkling.training.optim import Optimizers
 from inkling.training.packing import Tokens
@@ -68,9 +68,14 @@ def train(
 
     SIGINT and SIGTERM save a checkpoint and end the run early; the model then holds the running average of its
     weights, which stands in for the decay that did not happen. ``ignore`` is the token id that carries no loss.
-    Raises CheckpointError when the checkpoints there are those of another recipe or shape, or the disk refuses.
+    Raises CheckpointError when the checkpoints there are those of another recipe or shape, or the disk refuses,
+    or are beyond ``recipe.steps``.
     """
     run = _Run(model, optimizer, Checkpoints(out / "checkpoints"), fingerprint)
+    if run.position.step > recipe.steps:
+        raise CheckpointError(
+            f"{out}: is at step {run.position.step} already. Set loop.steps to more than that, or give another --out."
+        )
     data = _Data(windows, recipe, run.position)
     position = run.position
     saved = time.monotonic()

@@ -16,7 +16,7 @@ from inkling.training.card import ModelCard, Result
 from inkling.training.causal_recipe import FimRecipe
 from inkling.training.corpus import build as corpus
 from inkling.training.device import pick_device, precision
-from inkling.training.errors import CheckpointError, TrainingError
+from inkling.training.errors import CheckpointError, Stopped, TrainingError
 from inkling.training.masked_recipe import MaskedRecipe
 from inkling.training.packing import TokenFile, Tokens, content_key
 from inkling.training.progress import RunLog
@@ -58,8 +58,8 @@ def run(recipe: MaskedRecipe) -> Path:
             show(trainer, log)
             trainer.train(resume_from_checkpoint=str(last) if last else None)
     except KeyboardInterrupt:
-        raise TrainingError(
-            f"{folder}: interrupted at step {trainer.state.global_step}. "
+        raise Stopped(
+            f"{folder}: stopped at step {trainer.state.global_step}. "
             f"The same command resumes from the last checkpoint (every {recipe.save_every} steps)."
         ) from None
     except OSError as error:
