@@ -63,7 +63,8 @@ def run(args: argparse.Namespace) -> int:
         print(f"inkling train: {stopped}", file=sys.stderr)
         return STOPPED
     except KeyboardInterrupt:
-        print("inkling train: stopped. The same command goes on from the last checkpoint.", file=sys.stderr)
+        goes_on = " The same command goes on from the last checkpoint." if args.kind in STEPS else ""
+        print(f"inkling train: stopped.{goes_on}", file=sys.stderr)
         return STOPPED
     print(f"Trained. The {'tokenizer' if args.kind == 'tokenizer' else 'model'} and its card are in", file=sys.stderr)
     print(result)
